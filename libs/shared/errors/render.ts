@@ -1,0 +1,36 @@
+import type { GatewayError } from './gateway-error.ts';
+
+/** The API a path speaks; decides the shape of every error under it. */
+export type Dialect = 'openai' | 'anthropic';
+
+export interface RenderedError {
+  status: number;
+  headers: string[];
+  body: string;
+}
+
+/** The error as a whole answer, in the dialect of the path. */
+export function renderError(error: GatewayError, dialect: Dialect, requestId: string): RenderedError {
+  const { row } = error;
+  const body = errorBody(error, dialect, requestId);
+  const headers = ['content-type', 'application/json; charset=utf-8', 'x-request-id', requestId];
+  if (dialect === 'anthropic') headers.push('request-id', requestId);
+  for (const [name, value] of Object.entries(error.headers)) headers.push(name, value);
+  headers.push('content-length', String(Buffer.byteLength(body)));
+  const status = dialect === 'anthropic' ? (row.anthropicStatus ?? row.status) : row.status;
+  return { status, headers, body };
+}
+
+/** The error as an event inside a stream whose status is already sent. */
+export function renderStreamError(error: GatewayError, dialect: Dialect, requestId: string): string {
+  const data = errorBody(error, dialect, requestId);
+  return dialect === 'anthropic' ? `event: error\ndata: ${data}\n\n` : `data: ${data}\n\n`;
+}
+
+function errorBody(error: GatewayError, dialect: Dialect, requestId: string): string {
+  const { row, message, code } = error;
+  if (dialect === 'anthropic') {
+    return JSON.stringify({ type: 'error', error: { type: row.anthropic, message }, request_id: requestId });
+  }
+  return JSON.stringify({ error: { message, type: row.openai, param: null, code } });
+}

@@ -1,0 +1,90 @@
+/** `/livez`, `/readyz`, `/health` and `/metrics` on a listener of their own, so that they need not face clients. */
+import { unlinkSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { parseListen } from './listen-address.ts';
+
+export interface Readiness {
+  ok: boolean;
+  /** Name of a check → what it found, `ok` when it is well. */
+  checks: Record<string, string>;
+}
+
+export interface Management {
+  address: string;
+  close(): Promise<void>;
+}
+
+export interface ManagementOptions {
+  listen: string;
+  metricsPath?: string;
+  /** Prometheus text; undefined when metrics are off. */
+  metrics?: () => Promise<string>;
+  ready: () => Readiness;
+}
+
+/** Answers the probes; returns the text so that the gateway's own listener can serve the same. */
+export function probeAnswer(target: string, ready: () => Readiness): { status: number; text: string } | undefined {
+  const [path, query = ''] = target.split('?', 2) as [string, string?];
+  if (path === '/livez' || path === '/health') return { status: 200, text: 'OK\n' };
+  if (path !== '/readyz' && path !== '/healthz') return undefined;
+  const { ok, checks } = ready();
+  const status = ok ? 200 : 503;
+  if (!new URLSearchParams(query).has('verbose')) return { status, text: ok ? 'OK\n' : 'not ready\n' };
+  const lines = Object.entries(checks).map(([name, found]) => `[${found === 'ok' ? '+' : '-'}]${name} ${found}`);
+  return { status, text: `${lines.join('\n')}\n${ok ? 'ready' : 'not ready'}\n` };
+}
+
+/**
+ * Serves the probes and metrics.
+ * @throws Error when the address is malformed or taken
+ */
+export async function serveManagement(options: ManagementOptions): Promise<Management> {
+  const address = parseListen(options.listen);
+  if ('path' in address) removeStaleSocket(address.path);
+  const server = createServer((request, response) => void answer(request, response, options));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(address, resolve);
+  });
+  const bound = server.address();
+  return {
+    address: typeof bound === 'object' && bound ? `http://${hostForUrl(bound.address)}:${bound.port}` : options.listen,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function hostForUrl(host: string): string {
+  if (host === '::' || host === '0.0.0.0') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function removeStaleSocket(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // it was not there
+  }
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, options: ManagementOptions): Promise<void> {
+  const target = request.url ?? '/';
+  const probe = probeAnswer(target, options.ready);
+  if (probe) {
+    response.writeHead(probe.status, { 'content-type': 'text/plain; charset=utf-8' }).end(probe.text);
+    return;
+  }
+  if (options.metrics && target.split('?')[0] === (options.metricsPath ?? '/metrics')) {
+    try {
+      const text = await options.metrics();
+      response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text);
+    } catch {
+      response.writeHead(500, { 'content-type': 'text/plain' }).end('metrics could not be collected; see the log\n');
+    }
+    return;
+  }
+  response.writeHead(404, { 'content-type': 'text/plain' }).end('not found: /livez /readyz /health /metrics\n');
+}
