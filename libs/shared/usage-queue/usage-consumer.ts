@@ -1,0 +1,83 @@
+/** The worker's end of the queue. Guarantee: a batch leaves the queue only after `handle` resolved for it. */
+import { UnrecoverableError, Worker, type Job } from 'bullmq';
+import { asBatch } from './batch.ts';
+import { connectWaiting, type QueueRedis } from './queue-connection.ts';
+import { bullPrefix, usageQueueName } from './queue-names.ts';
+import type { QueueLog } from './queue-log.ts';
+import type { UsageEvent } from './usage-event.ts';
+import { withDeadline } from './with-deadline.ts';
+
+export type UsageConsumerOptions = QueueRedis & {
+  /** Called once per batch, and again if it rejected or its process died: must be idempotent. */
+  handle(events: UsageEvent[], batchId: string): Promise<void>;
+  log: QueueLog;
+  /** Batches handled at once. Default 4. */
+  concurrency?: number;
+};
+
+export interface UsageConsumer {
+  /** Resolves when connected and consuming. */
+  ready(): Promise<void>;
+  /** Whether Redis answered last. */
+  isConnected(): boolean;
+  /** Finishes the batches under way, at most `deadlineMs`; what is cut off is delivered to the next consumer. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+// A batch whose consumer is killed goes back to the queue; it is not the batch's fault, however often it happens.
+const stalledMax = 1_000_000;
+const retryMsMax = 60_000;
+
+/** Starts consuming; returns at once, whether Redis is there or not. */
+export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer {
+  const redis = connectWaiting(options);
+  const handle = async (job: Job<unknown>): Promise<void> => {
+    await options.handle(eventsOf(job), job.id ?? '');
+  };
+  const worker = new Worker<unknown, void>(usageQueueName, handle, {
+    connection: redis.client,
+    prefix: bullPrefix,
+    concurrency: options.concurrency ?? 4,
+    maxStalledCount: stalledMax,
+    runRetryDelay: 1_000,
+    settings: { backoffStrategy: (attempt) => Math.min(1_000 * 2 ** Math.min(attempt - 1, 10), retryMsMax) },
+  });
+  worker.on('error', () => undefined); // an outage is told once, by the connection's events
+  worker.on('failed', (job, cause) => {
+    const isGivenUp = job?.finishedOn !== undefined;
+    if (isGivenUp)
+      options.log.error(
+        { batch: job.id, cause: cause.message },
+        'usage batch not handled; kept in the failed set',
+      );
+  });
+  logOutages(redis.client, options.log);
+  return {
+    ready: () => worker.waitUntilReady(),
+    isConnected: () => redis.client.status === 'ready',
+    close: async (deadlineMs) => {
+      await withDeadline(worker.close(), deadlineMs).catch(() => worker.disconnect());
+      redis.release();
+    },
+  };
+}
+
+function eventsOf(job: Job<unknown>): UsageEvent[] {
+  try {
+    return asBatch(job.data);
+  } catch {
+    throw new UnrecoverableError('not a batch of usage events');
+  }
+}
+
+function logOutages(client: { on(event: string, listener: () => void): unknown }, log: QueueLog): void {
+  let isAway = false;
+  client.on('close', () => {
+    if (!isAway) log.warn({}, 'Redis is away; usage events wait');
+    isAway = true;
+  });
+  client.on('ready', () => {
+    if (isAway) log.info({}, 'Redis is back');
+    isAway = false;
+  });
+}
