@@ -1,0 +1,32 @@
+import { ConfigError, renderProblem } from './core/problem.ts';
+import type { Config } from './core/resolve.ts';
+import type { Env } from './core/expand-env.ts';
+import { loadWithWarnings } from './load-config.ts';
+
+/**
+ * What `llmproxy check` prints about a config file: one line of what it holds, or all its problems, one per line.
+ * Shows no secrets. Never throws for a bad file.
+ */
+export function checkConfig(path: string, env: Env): { ok: boolean; text: string } {
+  try {
+    const { config, warnings } = loadWithWarnings(path, env);
+    return {
+      ok: true,
+      text: [`${path}: ok (${summary(config)})`, ...warnings.map(renderProblem)].join('\n'),
+    };
+  } catch (cause) {
+    if (!(cause instanceof ConfigError)) throw cause;
+    const count = cause.problems.length;
+    return { ok: false, text: `${cause.message}\n${path}: ${count} ${count === 1 ? 'problem' : 'problems'}` };
+  }
+}
+
+function summary({ backends, auth, usage }: Config): string {
+  const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
+  const reporters = usage.enabled ? usage.reporters.length : 0;
+  return [
+    counted(backends.length, 'backend'),
+    `auth ${auth.enabled ? 'on' : 'off'}`,
+    counted(reporters, 'reporter'),
+  ].join(', ');
+}

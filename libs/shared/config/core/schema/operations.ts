@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { enabled, filePath, urlPath } from './leaves.ts';
+
+const noRedis = 'expected redis://host:6379, rediss://… for TLS, or unix:///path/to/redis.sock';
+
+export const redisUrl = z
+  .string({ error: (issue) => (issue.input === undefined || issue.input === null ? undefined : noRedis) })
+  .regex(/^(rediss?:\/\/[^/\s]|unix:\/\/\/)\S*$/, { error: noRedis })
+  .meta({ title: 'URL' });
+
+export const Redis = z
+  .strictObject({
+    url: redisUrl
+      .optional()
+      .describe(
+        'The Redis server. Default: the environment variable `LLMPROXY_REDIS_URL`. With neither, `llmproxy start` runs its own and the single apps refuse to start.',
+      ),
+  })
+  .prefault({})
+  .describe('Where shared state and the usage queue live.');
+
+export const Log = z
+  .strictObject({
+    level: z
+      .enum(['debug', 'info', 'warn', 'error'])
+      .default('info')
+      .describe('The least important lines to write.'),
+  })
+  .prefault({})
+  .describe("The system log: JSON lines on standard output about the gateway's own doings.");
+
+const Access = z
+  .strictObject({
+    enabled: enabled('Write one line per request.'),
+    format: z
+      .enum(['json', 'combined'])
+      .default('json')
+      .describe('`combined` is the format of nginx and Apache.'),
+    output: z.enum(['stdout', 'stderr', 'file']).default('stdout').describe('Where the lines go.'),
+    file: z
+      .strictObject({
+        path: filePath().describe('The file lines are appended to; its folder is created when missing.'),
+      })
+      .optional()
+      .describe('For output `file`.'),
+  })
+  .prefault({})
+  .describe('The access log.');
+
+export const Logging = z
+  .strictObject({
+    enabled: enabled('Switch of all request logs.'),
+    access: Access,
+  })
+  .prefault({})
+  .describe('Request logs. Without this block the access log is on.');
+
+const increasing = (numbers: readonly number[]): boolean =>
+  numbers.every((number, i) => i === 0 || number > (numbers[i - 1] ?? Infinity));
+
+export const Metrics = z
+  .strictObject({
+    enabled: enabled('Serve metrics.'),
+    path: urlPath().default('/metrics').describe('Where Prometheus finds them.'),
+    latency_buckets: z
+      .array(z.number().positive())
+      .min(1)
+      .refine(increasing, { error: 'the bounds must increase' })
+      .default([10, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 120_000, 300_000])
+      .describe('Upper bounds of the latency histogram, in ms.'),
+  })
+  .prefault({})
+  .describe('Prometheus metrics. Without this block they are on.');

@@ -1,0 +1,120 @@
+/** From a file and the environment to a checked, frozen `Config`, or to every problem at once. */
+import { availableParallelism } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { checkAuth, checkKeys } from './core/check-auth.ts';
+import { checkLinks } from './core/check-links.ts';
+import type { Finding } from './core/check-links.ts';
+import type { Env } from './core/expand-env.ts';
+import { findForeignDialect } from './core/not-built.ts';
+import { ConfigError, sortProblems } from './core/problem.ts';
+import type { Problem } from './core/problem.ts';
+import { readYaml } from './core/read-yaml.ts';
+import type { YamlFile } from './core/read-yaml.ts';
+import { resolveConfig } from './core/resolve.ts';
+import type { Config } from './core/resolve.ts';
+import { ConfigFile } from './core/schema/config-file.ts';
+import { redisUrl } from './core/schema/operations.ts';
+import { validate } from './core/validate.ts';
+import { readKeyLists } from './read-key-lists.ts';
+import { readText } from './read-text.ts';
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** What works but should be written differently. */
+  readonly warnings: readonly Problem[];
+}
+
+/**
+ * Reads and checks a config file. Messages never repeat a configured value.
+ * @param path relative to the working folder, or absolute; shown as it is in problems
+ * @param env where `${NAME}` and `LLMPROXY_REDIS_URL` are looked up
+ * @returns deeply frozen
+ * @throws ConfigError with every problem found
+ */
+export function loadConfig(path: string, env: Env): Config {
+  return loadWithWarnings(path, env).config;
+}
+
+/** As `loadConfig`, for those who also show what is deprecated. */
+export function loadWithWarnings(path: string, env: Env): LoadedConfig {
+  const text = readText(path, 'the config file');
+  if (typeof text !== 'string') throw new ConfigError([text]);
+  const yaml = readYaml(path, text, env);
+  if (!yaml.usable) throw new ConfigError(sortProblems(yaml.problems));
+  const whole = problemOfWhole(yaml);
+  if (whole !== undefined) throw new ConfigError([whole]);
+
+  const { value: blocks, problems } = validate(yaml, ConfigFile);
+  const lists = readKeyLists(yaml, blocks, env);
+  const all = [
+    ...yaml.problems,
+    ...problems,
+    ...place(yaml, [
+      ...contradictingListen(yaml),
+      ...checkLinks(blocks),
+      ...checkAuth(blocks, isGiven(yaml, 'auth')),
+    ]),
+    ...lists.problems,
+    ...checkKeys(lists.lists),
+    ...redisUrlProblem(env),
+  ];
+  if (all.length > 0) throw new ConfigError(sortProblems(all));
+  const config = resolveConfig(blocks as ConfigFile, {
+    cores: availableParallelism(),
+    redisUrl: env['LLMPROXY_REDIS_URL'] || undefined,
+    fileInConfig: (file) => resolve(dirname(path), file),
+    dataDir: (folder) => resolve(folder),
+    defaultDatabase: (dataDir) => join(dataDir, 'llmproxy.db'),
+    providers: lists.providers,
+  });
+  return { config: freeze(config), warnings: deprecations(yaml) };
+}
+
+function problemOfWhole(yaml: YamlFile): Problem | undefined {
+  const data = yaml.data();
+  if (data === null || data === undefined)
+    return yaml.problem([], 'the file is empty; the least it needs is backends');
+  if (typeof data !== 'object' || Array.isArray(data)) {
+    return yaml.problem([], 'the file must be a block of settings, like "backends: …"');
+  }
+  const foreign = findForeignDialect(Object.keys(data));
+  return foreign && yaml.problem([foreign.key], foreign.message, 'key');
+}
+
+const place = (yaml: YamlFile, findings: readonly Finding[]): Problem[] =>
+  findings.map(({ path, message, at }) => yaml.problem(path, message, at));
+
+const topLevel = (yaml: YamlFile): Readonly<Record<string, unknown>> =>
+  yaml.data() as Record<string, unknown>;
+const isGiven = (yaml: YamlFile, key: string): boolean => topLevel(yaml)[key] !== undefined;
+
+function contradictingListen(yaml: YamlFile): Finding[] {
+  const { listen, server } = topLevel(yaml);
+  if (typeof listen !== 'string' || typeof server !== 'object' || server === null || !('listen' in server))
+    return [];
+  if (server.listen === listen) return [];
+  return [
+    { path: ['listen'], message: 'server.listen is another address: remove this deprecated spelling of it' },
+  ];
+}
+
+function deprecations(yaml: YamlFile): Problem[] {
+  return isGiven(yaml, 'listen') ? [yaml.problem(['listen'], 'deprecated, write server.listen', 'key')] : [];
+}
+
+function redisUrlProblem(env: Env): Problem[] {
+  const url = env['LLMPROXY_REDIS_URL'];
+  if (url === undefined || url === '') return [];
+  const result = redisUrl.safeParse(url);
+  if (result.success) return [];
+  const message = result.error.issues[0]?.message ?? '';
+  return [{ file: 'environment', line: 0, column: 0, path: 'LLMPROXY_REDIS_URL', message }];
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.values(value).forEach(freeze);
+    Object.freeze(value);
+  }
+  return value;
+}
