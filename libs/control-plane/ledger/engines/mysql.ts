@@ -1,0 +1,69 @@
+/** MySQL and MariaDB. DDL commits by itself there, so a migration must be able to run again after half of it was done. */
+import { Kysely, MysqlDialect, sql } from 'kysely';
+import { createPool } from 'mysql2';
+import { errorField, type Engine, type LedgerDatabase } from '../engine.ts';
+
+const connectMs = 5_000;
+const lockS = 60;
+const dataException = '22';
+const integrityViolation = '23';
+const incorrectValue = 1366;
+
+export function mysqlEngine(url: string, connectionsMax: number): Engine {
+  const pool = createPool({
+    uri: url,
+    connectionLimit: connectionsMax,
+    connectTimeout: connectMs,
+    timezone: 'Z',
+    charset: 'utf8mb4',
+    supportBigNumbers: true,
+  });
+  const db = new Kysely<LedgerDatabase>({ dialect: new MysqlDialect({ pool }) });
+  return {
+    driver: 'mysql',
+    db,
+    types: {
+      id: 'bigint auto_increment primary key',
+      timestamp: 'datetime(3)',
+      json: 'json',
+      now: 'current_timestamp(3)',
+    },
+    timestamp: utcDatetime,
+    row: (row) => ({ ...row, timestamp: utcDatetime(row.timestamp) }),
+    columns: async (on, table) => {
+      const { rows } = await sql<{ name: string }>`
+        select column_name as name from information_schema.columns
+        where table_schema = database() and table_name = ${table}`.execute(on);
+      return new Set(rows.map((row) => row.name));
+    },
+    exclusively: (work) => locked(db, work),
+    refusedValues: (cause) =>
+      cause instanceof TypeError ||
+      errorField(cause, 'errno') === incorrectValue ||
+      [dataException, integrityViolation].includes(String(errorField(cause, 'sqlState')).slice(0, 2)),
+    close: () => db.destroy(),
+  };
+}
+
+/** `2026-02-03T04:05:06.789Z` → `2026-02-03 04:05:06.789`, which DATETIME takes in every SQL mode. */
+function utcDatetime(iso: string): string {
+  return new Date(iso).toISOString().replace('T', ' ').replace('Z', '');
+}
+
+async function locked(
+  db: Kysely<LedgerDatabase>,
+  work: (db: Kysely<LedgerDatabase>) => Promise<void>,
+): Promise<void> {
+  await db.connection().execute(async (connection) => {
+    const { rows } = await sql<{
+      got: number | null;
+    }>`select get_lock('llmproxy_migrations', ${lockS}) as got`.execute(connection);
+    if (Number(rows[0]?.got) !== 1)
+      throw new Error('another process migrates this database; trying again later');
+    try {
+      await work(connection);
+    } finally {
+      await sql`select release_lock('llmproxy_migrations')`.execute(connection);
+    }
+  });
+}

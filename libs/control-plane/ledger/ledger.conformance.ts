@@ -1,0 +1,172 @@
+/** What every SQL engine must do; run by the spec of each. */
+import type { UsageEvent } from '@llmproxy/usage-queue';
+import { randomUUID } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { EventsRefused, openLedger, type LedgerOptions } from './index.ts';
+
+export interface LedgerUnderTest {
+  /** Opens a ledger of `table` in the same database each time. */
+  options(table: string): LedgerOptions;
+  /** Runs SQL beside the ledger. */
+  run(text: string): Promise<Record<string, unknown>[]>;
+}
+
+const usageEvent = (fields: Partial<UsageEvent> = {}): UsageEvent => ({
+  event_id: randomUUID(),
+  request_id: 'req-1',
+  timestamp: '2026-02-03T04:05:06.789Z',
+  key_id: 'k1',
+  api_key: 'sk-a…wxyz',
+  user_id: 'ann',
+  model: 'llama-3',
+  method: 'POST',
+  path: '/v1/chat/completions',
+  endpoint: 'chat.completions',
+  is_stream: true,
+  backend: 'gpu-1',
+  backend_url: 'http://gpu-1:8000',
+  status_code: 200,
+  outcome: 'completed',
+  latency_ms: 12,
+  ttft_ms: 3.25,
+  usage: { prompt_tokens: 5, completion_tokens: 7, total_tokens: 12 },
+  usage_source: 'backend',
+  ...fields,
+});
+
+const total = (fields: object) => ({
+  key_id: 'k1',
+  model: 'llama-3',
+  requests: 1,
+  requests_without_usage: 0,
+  prompt_tokens: 5,
+  completion_tokens: 7,
+  total_tokens: 12,
+  ...fields,
+});
+
+const freshTable = () => `usage_${randomUUID().replaceAll('-', '')}`;
+
+export function ledgerConformance(start: () => Promise<LedgerUnderTest>): void {
+  test('an event has exactly one row however often it is inserted', async () => {
+    const { options } = await start();
+    await using ledger = openLedger(options(freshTable()));
+    const events = [usageEvent(), usageEvent(), usageEvent()];
+    await ledger.insert(events);
+    await ledger.insert([...events, usageEvent()]);
+    expect(await ledger.totals()).toEqual([
+      total({ requests: 4, prompt_tokens: 20, completion_tokens: 28, total_tokens: 48 }),
+    ]);
+  });
+
+  test('two workers that insert the same batches at once leave one row per event', async () => {
+    const { options } = await start();
+    const table = freshTable();
+    await using one = openLedger(options(table));
+    await using other = openLedger(options(table));
+    const events = Array.from({ length: 250 }, () => usageEvent());
+    await Promise.all([
+      one.insert(events),
+      other.insert(events.toReversed()),
+      one.insert(events),
+      other.insert(events),
+    ]);
+    expect((await one.totals())[0]?.requests).toBe(250);
+  });
+
+  test('workers that start at the same moment migrate the table once', async () => {
+    const { options } = await start();
+    const table = freshTable();
+    const ledgers = Array.from({ length: 4 }, () => openLedger(options(table)));
+    const done = await Promise.all(ledgers.map((ledger) => ledger.migrate()));
+    expect(done.flat().toSorted()).toEqual(['0001-usage-records', '0002-event-columns', '0003-indexes']);
+    await Promise.all(ledgers.map((ledger) => ledger.close()));
+    await using later = openLedger(options(table));
+    expect(await later.migrate()).toEqual([]);
+  });
+
+  test('unknown token counts are null in the table, and told apart in the totals', async () => {
+    const { options, run } = await start();
+    const table = freshTable();
+    await using ledger = openLedger(options(table));
+    await ledger.insert([usageEvent({ usage: null, usage_source: 'none', ttft_ms: null }), usageEvent()]);
+    const rows = await run(
+      `select prompt_tokens, total_tokens, ttft_ms from ${table} where usage_source = 'none'`,
+    );
+    expect(rows).toEqual([{ prompt_tokens: null, total_tokens: null, ttft_ms: null }]);
+    expect(await ledger.totals()).toEqual([total({ requests: 2, requests_without_usage: 1 })]);
+  });
+
+  test('totals are per key and model, from `since` up to but not including `until`', async () => {
+    const { options } = await start();
+    await using ledger = openLedger(options(freshTable()));
+    await ledger.insert([
+      usageEvent({ timestamp: '2026-02-01T00:00:00.000Z' }),
+      usageEvent({
+        timestamp: '2026-02-02T00:00:00.000Z',
+        model: 'qwen',
+        usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
+      }),
+      usageEvent({ timestamp: '2026-02-02T23:59:59.999Z', key_id: null }),
+      usageEvent({ timestamp: '2026-02-03T00:00:00.000Z' }),
+    ]);
+    expect(await ledger.totals({ since: '2026-02-02T00:00:00Z', until: '2026-02-03T00:00:00Z' })).toEqual([
+      total({ key_id: null }),
+      total({ model: 'qwen', prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }),
+    ]);
+  });
+
+  test('text that the engine could refuse does not hold up its batch', async () => {
+    const { options, run } = await start();
+    const table = freshTable();
+    await using ledger = openLedger(options(table));
+    const odd = usageEvent({
+      model: `nul\0 ${'x'.repeat(5_000)}`,
+      path: '/v1/😀',
+      request_body: { prompt: 'a\0b', emoji: '😀' },
+    });
+    await ledger.insert([usageEvent(), odd]);
+    expect((await ledger.totals()).map((row) => row.requests)).toEqual([1, 1]);
+    const [row] = await run(`select request_body from ${table} where request_body is not null`);
+    const body = row?.['request_body'];
+    expect(typeof body === 'string' ? JSON.parse(body) : body).toEqual({ prompt: 'a\ufffdb', emoji: '😀' });
+  });
+
+  test('an event whose values are refused is named, and the rest of its batch is written', async () => {
+    const { options, run } = await start();
+    const table = freshTable();
+    await using ledger = openLedger(options(table));
+    await ledger.migrate();
+    await run(`create unique index uq_${table}_request on ${table} (request_id)`);
+    await ledger.insert([usageEvent({ request_id: 'taken' })]);
+    const refused = usageEvent({ request_id: 'taken', outcome: 'client_closed' });
+    const batch = [usageEvent({ request_id: 'a' }), refused, usageEvent({ request_id: 'b' })];
+    const insert = ledger.insert(batch).then(
+      () => [],
+      (cause: unknown) => (cause instanceof EventsRefused ? cause.events : cause),
+    );
+    // MySQL's ON DUPLICATE KEY keeps the row of any unique key, so there the odd event counts as written.
+    expect([[], [refused]]).toContainEqual(await insert);
+    expect((await ledger.totals())[0]?.requests).toBe(3);
+  });
+
+  test('a table of the replaced system keeps its rows and takes new ones', async () => {
+    const { options, run } = await start();
+    const table = freshTable();
+    await run(`create table ${table} (id integer primary key, request_id varchar(64), ${'timestamp'} varchar(40), api_key varchar(128),
+      user_id varchar(64), method varchar(10), path varchar(128), backend_url varchar(256), status_code int, latency_ms bigint,
+      prompt_tokens int default 0, completion_tokens int default 0, total_tokens int default 0, request_body varchar(10), created_at varchar(40))`);
+    await run(`insert into ${table} (id, request_id, total_tokens) values (1, 'old', 3)`);
+    await using ledger = openLedger(options(table));
+    await ledger.migrate();
+    await run(
+      `insert into ${table} (id, request_id, event_id, total_tokens) values (2, '${'r'.repeat(128)}', 'e2', 4)`,
+    );
+    expect(
+      await run(`select count(*) as ${'n'} from ${table} where event_id is null`).then((rows) =>
+        Number(rows[0]?.['n']),
+      ),
+    ).toBe(1);
+    expect((await ledger.totals())[0]?.total_tokens).toBe(4);
+  });
+}

@@ -1,0 +1,109 @@
+/**
+ * Usage events in one SQL table. Guarantee: after `insert` resolved each event has exactly one row, however often and
+ * from however many workers it is inserted.
+ */
+import type { UsageEvent } from '@llmproxy/usage-queue';
+import { checkedTableName } from './core/table-name.ts';
+import type { Engine } from './engine.ts';
+import { mysqlEngine } from './engines/mysql.ts';
+import { postgresEngine } from './engines/postgres.ts';
+import { sqliteEngine } from './engines/sqlite.ts';
+import { migrate } from './migrate.ts';
+import { insertUsageEvents } from './queries/insert-usage-events.ts';
+import { usageTotals, type UsageTotal, type UsageTotalsQuery } from './queries/usage-totals.ts';
+
+export type LedgerOptions = {
+  /** 1..48 letters, digits and underscores. Default `usage_records`. */
+  table?: string;
+  /** Connections to a server, at least 1. Default 4. */
+  connectionsMax?: number;
+} & ({ driver: 'sqlite'; path: string } | { driver: 'postgres' | 'mysql'; url: string });
+
+/** Some events were refused for what they hold; all others of the same call have been written. */
+export class EventsRefused extends Error {
+  /** The events without a row. */
+  readonly events: readonly UsageEvent[];
+
+  constructor(events: readonly UsageEvent[], cause: unknown) {
+    super(`the database refuses the values of ${events.length} usage events`, { cause });
+    this.name = 'EventsRefused';
+    this.events = events;
+  }
+}
+
+export interface Ledger {
+  /** Creates or upgrades the table; done by itself before the first query. Returns the names of the migrations done. */
+  migrate(): Promise<string[]>;
+  /**
+   * Writes the events; those that have a row already are skipped.
+   * @throws EventsRefused when trying again cannot help; anything else means that the database is away
+   */
+  insert(events: readonly UsageEvent[]): Promise<void>;
+  totals(query?: UsageTotalsQuery): Promise<UsageTotal[]>;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Opens a ledger without connecting: the first query connects and migrates.
+ * @throws Error when the table's name is unusable
+ */
+export function openLedger(options: LedgerOptions): Ledger {
+  const table = checkedTableName(options.table ?? 'usage_records');
+  const engine = openEngine(options);
+  let migrated: Promise<string[]> | undefined;
+  const upToDate = async (): Promise<string[]> => {
+    migrated ??= migrate(engine, table);
+    try {
+      return await migrated;
+    } catch (cause) {
+      migrated = undefined; // the database may be back at the next call
+      throw cause;
+    }
+  };
+  const close = () => engine.close();
+  return {
+    migrate: upToDate,
+    insert: async (events) => {
+      await upToDate();
+      await insertOrTell(engine, table, events);
+    },
+    totals: async (query = {}) => {
+      await upToDate();
+      return usageTotals(engine, table, query);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function openEngine(options: LedgerOptions): Engine {
+  const connectionsMax = options.connectionsMax ?? 4;
+  switch (options.driver) {
+    case 'sqlite':
+      return sqliteEngine(options.path);
+    case 'postgres':
+      return postgresEngine(options.url, connectionsMax);
+    case 'mysql':
+      return mysqlEngine(options.url, connectionsMax);
+    default:
+      return options satisfies never;
+  }
+}
+
+/** All at once; when the database refuses that, one by one, so that an odd event holds up no other. */
+async function insertOrTell(engine: Engine, table: string, events: readonly UsageEvent[]): Promise<void> {
+  try {
+    await insertUsageEvents(engine, table, events);
+  } catch (cause) {
+    if (!engine.refusedValues(cause)) throw cause;
+    const refused: UsageEvent[] = [];
+    for (const event of events) {
+      await insertUsageEvents(engine, table, [event]).catch((one: unknown) => {
+        if (!engine.refusedValues(one)) throw one;
+        refused.push(event);
+      });
+    }
+    if (refused.length > 0) throw new EventsRefused(refused, cause);
+  }
+}

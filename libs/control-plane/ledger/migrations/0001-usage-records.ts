@@ -1,0 +1,29 @@
+/** The table as it is documented for the external `usage_records`. One that is there already is kept with its rows. */
+import { sql } from 'kysely';
+import type { Migration } from '../migrate.ts';
+
+export const usageRecords: Migration = {
+  name: '0001-usage-records',
+  async up({ db, engine, table }) {
+    const type = (text: string) => sql.raw(text);
+    const { id, timestamp, json, now } = engine.types;
+    await sql`
+      create table if not exists ${sql.ref(table)} (
+        id ${type(id)},
+        request_id varchar(128),
+        ${sql.ref('timestamp')} ${type(timestamp)},
+        api_key varchar(128),
+        user_id varchar(64),
+        method varchar(10),
+        path varchar(512),
+        backend_url varchar(256),
+        status_code int,
+        latency_ms bigint,
+        prompt_tokens int,
+        completion_tokens int,
+        total_tokens int,
+        request_body ${type(json)},
+        created_at ${type(timestamp)} default ${type(now)}
+      )`.execute(db);
+  },
+};
