@@ -7,6 +7,9 @@
 /** Header names and values in turn, exactly as they stood on the wire: `[name, value, name, value, …]`. */
 export type RawHeaders = readonly string[];
 
+/** Why an answer cannot be completed: the client left, or the gateway is ending it at the end of a drain. */
+export type Departure = 'client_left' | 'drain_ended';
+
 /** One request from a client. */
 export interface Inbound {
   /** The client's `x-request-id` when it is well formed, else a new UUID. */
@@ -26,8 +29,8 @@ export interface Inbound {
    * @param bytesMax throws `request_too_large` before more than this many bytes are held
    */
   body(bytesMax: number): Promise<Buffer>;
-  /** Runs `then` once if the client goes away before its answer is complete; at once if it already has. */
-  onGone(then: () => void): void;
+  /** Runs `then` once if the exchange ends before its answer is complete; at once if it already has. */
+  onGone(then: (why: Departure) => void): void;
   readonly reply: Reply;
 }
 

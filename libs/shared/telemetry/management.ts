@@ -19,6 +19,8 @@ export interface ManagementOptions {
   metricsPath?: string;
   /** Prometheus text; undefined when metrics are off. */
   metrics?: () => Promise<string>;
+  /** The same series as JSON, for a process that merges several. */
+  snapshot?: () => Promise<unknown>;
   ready: () => Readiness;
 }
 
@@ -77,14 +79,22 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
     response.writeHead(probe.status, { 'content-type': 'text/plain; charset=utf-8' }).end(probe.text);
     return;
   }
-  if (options.metrics && target.split('?')[0] === (options.metricsPath ?? '/metrics')) {
-    try {
-      const text = await options.metrics();
-      response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text);
-    } catch {
-      response.writeHead(500, { 'content-type': 'text/plain' }).end('metrics could not be collected; see the log\n');
-    }
-    return;
+  const path = target.split('?', 1)[0];
+  if (options.metrics && path === (options.metricsPath ?? '/metrics')) {
+    return collected(response, 'text/plain; version=0.0.4; charset=utf-8', options.metrics);
+  }
+  const { snapshot } = options;
+  if (snapshot && path === '/metrics.json') {
+    return collected(response, 'application/json', async () => JSON.stringify(await snapshot()));
   }
   response.writeHead(404, { 'content-type': 'text/plain' }).end('not found: /livez /readyz /health /metrics\n');
+}
+
+async function collected(response: ServerResponse, contentType: string, collect: () => Promise<string>): Promise<void> {
+  try {
+    const text = await collect();
+    response.writeHead(200, { 'content-type': contentType }).end(text);
+  } catch {
+    response.writeHead(500, { 'content-type': 'text/plain' }).end('metrics could not be collected; see the log\n');
+  }
 }

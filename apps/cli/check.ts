@@ -1,0 +1,14 @@
+import { parseArgs } from 'node:util';
+import { checkConfig } from '@llmproxy/config';
+
+/** `llmproxy check -c FILE`: 0 when the file is right, 1 with every problem when it is not. */
+export function checkCommand(args: string[]): number {
+  const { values, positionals } = parseArgs({
+    args,
+    options: { config: { type: 'string', short: 'c' } },
+    allowPositionals: true,
+  });
+  const { ok, text } = checkConfig(values.config ?? positionals[0] ?? 'config.yaml', process.env);
+  (ok ? process.stdout : process.stderr).write(`${text}\n`);
+  return ok ? 0 : 1;
+}

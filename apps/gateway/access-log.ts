@@ -1,0 +1,51 @@
+/** One line per finished request, whatever its outcome. No header, query or body ever appears in it. */
+import type { LogDestination } from '@llmproxy/telemetry';
+
+export interface AccessEntry {
+  time: string;
+  request_id: string;
+  client_ip: string;
+  method: string;
+  path: string;
+  status: number;
+  outcome: string;
+  error: string | null;
+  latency_ms: number;
+  ttft_ms: number | null;
+  bytes: number;
+  backend: string | null;
+  backend_url: string | null;
+  model: string | null;
+  is_stream: boolean;
+  key_id: string | null;
+  api_key: string | null;
+  user_id: string | null;
+  prompt_tokens: number | null;
+  completion_tokens: number | null;
+}
+
+export type AccessLog = (entry: AccessEntry) => void;
+
+/** `json`: the entry as one object. `combined`: the documented text line. */
+export function createAccessLog(destination: LogDestination, format: 'json' | 'combined'): AccessLog {
+  if (format === 'combined') return (entry) => destination.write(`${combined(entry)}\n`);
+  return (entry) => destination.write(`{"level":"info","app":"gateway","msg":"request",${JSON.stringify(entry).slice(1)}\n`);
+}
+
+function combined(entry: AccessEntry): string {
+  const line =
+    `${entry.client_ip} - ${entry.user_id ?? '-'} [${clfTime(entry.time)}] "${entry.method} ${quoted(entry.path)}" ` +
+    `${entry.status} ${Math.round(entry.latency_ms)}ms "${entry.backend_url ?? '-'}" ` +
+    `model=${quoted(entry.model ?? '-')} stream=${entry.is_stream}`;
+  return entry.error === null ? line : `${line} error="${entry.error}"`;
+}
+
+// A client chooses path and model: neither may forge a second line or end its quotes.
+const quoted = (text: string): string => JSON.stringify(text).slice(1, -1);
+
+const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+function clfTime(iso: string): string {
+  const [year, month, day] = iso.slice(0, 10).split('-');
+  return `${day}/${months[Number(month) - 1]}/${year}:${iso.slice(11, 19)} +0000`;
+}

@@ -1,0 +1,69 @@
+/** The configured backends with their connection pools, and which of them are well. */
+import type { Forwarder, Inbound, Outgoing, RawHeaders } from '@llmproxy/exchange';
+import {
+  backendTarget,
+  createRequestHeaderRules,
+  openUndiciForwarder,
+  requestHeaders,
+  type Backend,
+  type RequestHeaderRules,
+} from '@llmproxy/forwarding';
+import type { Route } from '@llmproxy/routing';
+import type { Ask } from './ask.ts';
+
+export interface BackendSettings {
+  name: string;
+  /** Base URL without trailing slash and without `/v1`. */
+  url: string;
+  weight: number;
+  timeoutMs: number;
+  connectTimeoutMs: number;
+  /** Credential and configured headers: names and values in turn. */
+  inject: RawHeaders;
+  /** Ask OpenAI-dialect streams for the usage chunk. */
+  includeUsage: boolean;
+}
+
+export interface PooledBackend extends Backend {
+  readonly weight: number;
+  readonly pathPrefix: string;
+  readonly includeUsage: boolean;
+  readonly headerRules: RequestHeaderRules;
+  readonly forwarder: Forwarder & { close(): Promise<void> };
+}
+
+export function openBackends(settings: readonly BackendSettings[], keyHeaders: readonly string[]): PooledBackend[] {
+  return settings.map((backend) => {
+    const { origin, pathname } = new URL(backend.url);
+    return {
+      name: backend.name,
+      url: backend.url,
+      weight: backend.weight,
+      pathPrefix: pathname === '/' ? '' : pathname,
+      includeUsage: backend.includeUsage,
+      headerRules: createRequestHeaderRules(keyHeaders, backend.inject),
+      forwarder: openUndiciForwarder({
+        origin,
+        connectTimeoutMs: backend.connectTimeoutMs,
+        timeoutMs: backend.timeoutMs,
+      }),
+    };
+  });
+}
+
+/** Whether this request goes to this backend with `stream_options.include_usage` spliced in. */
+export function asksForUsage(backend: PooledBackend, ask: Ask): boolean {
+  return backend.includeUsage && ask.bodyAskingForUsage !== null;
+}
+
+/** The request as this backend shall see it. */
+export function outgoingFor(backend: PooledBackend, inbound: Inbound, route: Route, ask: Ask): Outgoing {
+  const body = (backend.includeUsage ? ask.bodyAskingForUsage : null) ?? ask.body;
+  return {
+    method: inbound.method,
+    target: backendTarget(backend.pathPrefix, route.path, inbound.target),
+    // A streamed answer is scanned as it passes, and may lose its usage chunk: it must not be compressed.
+    rawHeaders: requestHeaders(inbound.rawHeaders, backend.headerRules, inbound.requestId, ask.stream),
+    body: body.length > 0 ? body : undefined,
+  };
+}

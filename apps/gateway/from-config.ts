@@ -1,0 +1,36 @@
+/** Translates the config's words into those of the libraries. */
+import type { KeyRecord } from '@llmproxy/auth';
+import type { Config } from '@llmproxy/config';
+import type { BackendSettings } from './backends.ts';
+
+export function backendSettings(config: Config): BackendSettings[] {
+  return config.backends.map((backend) => ({
+    name: backend.name,
+    url: backend.url,
+    weight: backend.weight,
+    timeoutMs: backend.timeout,
+    connectTimeoutMs: backend.connect_timeout,
+    inject: injected(backend),
+    includeUsage: backend.include_usage,
+  }));
+}
+
+function injected({ headers, credential }: Config['backends'][number]): string[] {
+  const pairs = Object.entries(headers).flat();
+  if (credential) pairs.push(credential.header.toLowerCase(), credential.value);
+  return pairs;
+}
+
+/** One list of keys per provider, in the order they are asked. */
+export function keyRecords(config: Config): KeyRecord[][] {
+  return config.auth.pipeline.map((provider) =>
+    provider.keys.map((key) => ({
+      key: key.key,
+      name: key.name,
+      userId: key.user_id,
+      status: key.status,
+      startsAtMs: key.starts_at,
+      expiresAtMs: key.expires_at,
+    })),
+  );
+}

@@ -1,0 +1,94 @@
+/** One gateway worker process: listens, serves, and on SIGTERM drains. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Config } from '@llmproxy/config';
+import { probeAnswer, type Logger, type Readiness } from '@llmproxy/telemetry';
+import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
+import { createGatewayServer } from './server.ts';
+import { buildRecord, buildStages, openResources, type Resources } from './wiring.ts';
+
+const metricsTimeoutMs = 5_000;
+
+const tell = (message: ToPrimary): void => void process.send?.(message);
+
+/** Serves until SIGTERM, then drains; resolves when all is closed. */
+export async function runGatewayWorker(config: Config, redisUrl: string, log: Logger): Promise<void> {
+  await using resources = openResources(config, redisUrl, log);
+  const metricsTexts = new PendingAnswers<string>();
+  process.on('message', (message: ToWorker) => void receive(message, resources, metricsTexts));
+  const server = createGatewayServer({
+    settings: {
+      readTimeoutMs: config.server.read_timeout,
+      idleTimeoutMs: config.server.idle_timeout,
+      headerBytesMax: config.server.max_header_bytes,
+    },
+    stages: buildStages(config, resources),
+    record: buildRecord(config, resources, log),
+    recordBadRequest: (error) => resources.metrics.badRequest(error.code),
+    serveProbe: createServeProbe(config, {
+      ready: () => ({
+        ok: !server.draining,
+        checks: { draining: server.draining ? 'yes' : 'ok', redis: resources.health.redisState() },
+      }),
+      metrics: () => metricsTexts.ask((id) => tell({ kind: 'metrics-wanted', id }), metricsTimeoutMs),
+    }),
+  });
+  const stop = untilStopped();
+  try {
+    tell({ kind: 'listening', address: await server.listen(config.server.listen) });
+  } catch (error) {
+    tell({ kind: 'failed-to-start', message: listenFailure(config.server.listen, error) });
+    return;
+  }
+  await stop;
+  await server.drain(config.server.drain_timeout);
+}
+
+function untilStopped(): Promise<void> {
+  return new Promise((resolve) => {
+    process.on('SIGTERM', () => resolve());
+    process.on('SIGINT', () => undefined); // a terminal's Ctrl-C reaches us too; the primary decides
+  });
+}
+
+function listenFailure(address: string, error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'EADDRINUSE') {
+    return `cannot listen on ${address}: another program already does. Stop it, or set server.listen to another port.`;
+  }
+  if (code === 'EACCES') return `cannot listen on ${address}: not permitted. Ports below 1024 need privileges.`;
+  return `cannot listen on ${address}: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+async function receive(message: ToWorker, { registry }: Resources, texts: PendingAnswers<string>): Promise<void> {
+  if (message.kind === 'metrics-text') return texts.answer(message.id, message.text);
+  const snapshot = (await registry.getMetricsAsJSON()) as Extract<ToPrimary, { kind: 'snapshot' }>['snapshot'];
+  tell({ kind: 'snapshot', id: message.id, snapshot });
+}
+
+interface ProbeSources {
+  ready(): Readiness;
+  metrics(): Promise<string | undefined>;
+}
+
+/** Probes and metrics on the clients' listener; with `management.listen` only `/health` and `/livez` stay there. */
+function createServeProbe(config: Config, sources: ProbeSources) {
+  const facesClients = config.management.listen === undefined;
+  return (request: IncomingMessage, response: ServerResponse): boolean => {
+    const target = request.url ?? '/';
+    if (target.startsWith('/v1/')) return false;
+    const path = target.split('?', 1)[0] ?? '';
+    if (facesClients || path === '/health' || path === '/livez') {
+      const probe = probeAnswer(target, () => sources.ready());
+      if (probe) {
+        response.writeHead(probe.status, { 'content-type': 'text/plain; charset=utf-8' }).end(probe.text);
+        return true;
+      }
+    }
+    if (!facesClients || !config.metrics.enabled || path !== config.metrics.path) return false;
+    void sources.metrics().then((text) => {
+      const head = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' };
+      response.writeHead(text === undefined ? 503 : 200, head).end(text ?? 'metrics could not be collected in time\n');
+    });
+    return true;
+  };
+}

@@ -1,0 +1,152 @@
+/** The node:http side of the seam: one `Inbound` and its `Reply` around a request and a response of the engine. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { GatewayError } from '@llmproxy/errors';
+import type { Departure, Inbound, RawHeaders, Reply } from '@llmproxy/exchange';
+
+const wellFormedRequestId = /^[A-Za-z0-9._-]{1,128}$/;
+const noBody = Buffer.alloc(0);
+
+export interface HttpInboundOptions {
+  /** Set while shutting down: the connection is not kept alive after this answer. */
+  closing: boolean;
+  /** The client waits for `100 Continue` before it sends the body. */
+  expectsContinue: boolean;
+}
+
+export class HttpInbound implements Inbound, Reply {
+  readonly requestId: string;
+  readonly method: string;
+  readonly target: string;
+  readonly peerAddress: string;
+  readonly startedMs: number;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #options: HttpInboundOptions;
+  #whenGone: ((why: Departure) => void)[] = [];
+  #gone = false;
+  #departure: Departure | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse, options: HttpInboundOptions) {
+    this.#request = request;
+    this.#response = response;
+    this.#options = options;
+    const presented = request.headers['x-request-id'];
+    this.requestId = typeof presented === 'string' && wellFormedRequestId.test(presented) ? presented : randomUUID();
+    this.method = request.method ?? 'GET';
+    this.target = request.url ?? '/';
+    this.peerAddress = request.socket.remoteAddress ?? '';
+    this.startedMs = performance.now();
+    response.once('close', () => this.#closed());
+  }
+
+  get reply(): Reply {
+    return this;
+  }
+
+  get rawHeaders(): RawHeaders {
+    return this.#request.rawHeaders;
+  }
+
+  get begun(): boolean {
+    return this.#response.headersSent;
+  }
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers[name];
+    return typeof value === 'string' ? value : value?.[0];
+  }
+
+  onGone(then: (why: Departure) => void): void {
+    if (this.#departure) then(this.#departure);
+    else this.#whenGone.push(then);
+  }
+
+  /** Ends the exchange from our side: whoever serves it tells the client and stops. */
+  interrupt(): void {
+    this.#depart('drain_ended');
+  }
+
+  async body(bytesMax: number): Promise<Buffer> {
+    const request = this.#request;
+    const announced = request.headers['content-length'];
+    if (announced === undefined && request.headers['transfer-encoding'] === undefined) return noBody;
+    if (announced !== undefined && Number(announced) > bytesMax) throw tooLarge(bytesMax);
+    if (this.#options.expectsContinue) this.#response.writeContinue();
+    return readAll(request, bytesMax, (then) => this.onGone(then));
+  }
+
+  head(status: number, rawHeaders: RawHeaders, statusText?: string): void {
+    if (this.#gone) return;
+    const headers = this.#options.closing ? [...rawHeaders, 'connection', 'close'] : (rawHeaders as string[]);
+    if (statusText) this.#response.writeHead(status, statusText, headers);
+    else this.#response.writeHead(status, headers);
+  }
+
+  flush(): void {
+    if (!this.#gone) this.#response.flushHeaders();
+  }
+
+  write(chunk: Uint8Array): boolean {
+    return this.#gone || this.#response.write(chunk);
+  }
+
+  onDrain(then: () => void): void {
+    this.#response.once('drain', then);
+  }
+
+  end(chunk?: Uint8Array | string): void {
+    if (!this.#gone) this.#response.end(chunk);
+  }
+
+  cut(): void {
+    this.#response.socket?.destroySoon();
+  }
+
+  #closed(): void {
+    if (this.#response.writableEnded) return; // the answer was complete; the connection merely closed after it
+    this.#gone = true;
+    this.#depart('client_left');
+  }
+
+  #depart(why: Departure): void {
+    if (this.#departure) return;
+    this.#departure = why;
+    for (const then of this.#whenGone) then(why);
+    this.#whenGone = [];
+  }
+}
+
+function readAll(
+  request: IncomingMessage,
+  bytesMax: number,
+  onGone: (then: () => void) => void,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let first: Buffer | undefined;
+    let chunks: Buffer[] | undefined;
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > bytesMax) {
+        request.removeAllListeners('data');
+        chunks = first = undefined;
+        request.resume(); // discard the rest, so that the client comes to read the refusal
+        reject(tooLarge(bytesMax));
+      } else if (!first) first = chunk;
+      else (chunks ??= [first]).push(chunk);
+    });
+    request.on('end', () => resolve(chunks ? Buffer.concat(chunks, bytes) : (first ?? noBody)));
+    onGone(() => reject(new GatewayError('client_closed', 'The client closed the connection.')));
+  });
+}
+
+const tooLarge = (bytesMax: number) =>
+  new GatewayError(
+    'request_too_large',
+    `The request body is over the limit of ${bytesMax} bytes (server.max_body_size).`,
+  );

@@ -1,0 +1,52 @@
+/**
+ * The life of one request. Read this file first: the stages in their order, and the way out of each.
+ */
+import type { Caller } from '@llmproxy/auth';
+import type { Inbound } from '@llmproxy/exchange';
+import type { Forwarded, Relayed } from '@llmproxy/forwarding';
+import type { Route } from '@llmproxy/routing';
+import type { TokenUsage } from '@llmproxy/usage-queue';
+import type { Ask } from './ask.ts';
+import type { PooledBackend } from './backends.ts';
+
+/** Everything the edge needs to log, count and bill an admitted request. */
+export interface Settled {
+  readonly route: Route;
+  readonly caller: Caller;
+  readonly ask: Ask;
+  readonly backend: PooledBackend | null;
+  readonly relayed: Relayed;
+  readonly usage: TokenUsage | null;
+}
+
+/** What a request holds while it is served; released on every exit. */
+export interface Permit extends AsyncDisposable {
+  /** Replaces what was reserved by what was used. */
+  settle(forwarded: Forwarded<PooledBackend>, relayed: Relayed, usage: TokenUsage | null): Settled;
+}
+
+/** An answer after the relay, with the token counts that were read beside its bytes. */
+export interface Metered {
+  readonly relayed: Relayed;
+  readonly usage: TokenUsage | null;
+}
+
+export interface Stages {
+  route(inbound: Inbound): Route;
+  authenticate(inbound: Inbound): Promise<Caller>;
+  read(inbound: Inbound, route: Route): Promise<Ask>;
+  admit(route: Route, caller: Caller, ask: Ask): Promise<Permit>;
+  forward(inbound: Inbound, route: Route, ask: Ask): Promise<Forwarded<PooledBackend>>;
+  relay(forwarded: Forwarded<PooledBackend>, inbound: Inbound, route: Route, ask: Ask): Promise<Metered>;
+}
+
+/** Each line is a stage; the comment is the way out when it fails. What is admitted is settled, whatever happens then. */
+export async function serve(inbound: Inbound, stages: Stages): Promise<Settled> {
+  const route = stages.route(inbound); // 400, 404, 405
+  const caller = await stages.authenticate(inbound); // 401, 403
+  const ask = await stages.read(inbound, route); // 400, 408, 413
+  await using permit = await stages.admit(route, caller, ask); // 503 while draining
+  const forwarded = await stages.forward(inbound, route, ask); // 502, 503, 504 as a value; failover lives inside
+  const { relayed, usage } = await stages.relay(forwarded, inbound, route, ask); // never throws: a cut stream still used tokens
+  return permit.settle(forwarded, relayed, usage);
+}

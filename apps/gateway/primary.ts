@@ -1,0 +1,168 @@
+/** The cluster primary: keeps the workers alive, merges their metrics, serves the management listener. */
+import cluster, { type Worker } from 'node:cluster';
+import { mergeMetrics, serveManagement, type Logger, type Management, type MetricsSnapshot } from '@llmproxy/telemetry';
+import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
+
+export interface PrimaryOptions {
+  workers: number;
+  drainTimeoutMs: number;
+  management: { listen: string | undefined; metricsPath: string | undefined };
+  /** The primary's own series, and those of other processes on this machine. */
+  furtherSnapshots(): Promise<MetricsSnapshot[]>;
+  log: Logger;
+}
+
+const backOffMinMs = 100;
+const backOffMaxMs = 10_000;
+const provenMs = 10_000;
+const snapshotTimeoutMs = 2_000;
+const exitSlackMs = 10_000;
+
+/** Forks the workers and resolves, with the exit code, when the last one has gone after a signal or a failed start. */
+export async function runPrimary(options: PrimaryOptions): Promise<number> {
+  const primary = new Primary(options);
+  return primary.run();
+}
+
+class Primary {
+  readonly #options: PrimaryOptions;
+  readonly #snapshots = new PendingAnswers<MetricsSnapshot>();
+  readonly #latest = new Map<number, MetricsSnapshot>();
+  /** Counters of workers that are gone: without them a restart would make the sums fall. */
+  #departed: MetricsSnapshot[] = [];
+  readonly #listening = new Set<number>();
+  readonly #ended = Promise.withResolvers<number>();
+  #management: Management | undefined;
+  #announced = false;
+  #stopping = false;
+  #failures = 0;
+
+  constructor(options: PrimaryOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<number> {
+    const { management, workers, log } = this.#options;
+    cluster.on('message', (worker, message: ToPrimary) => void this.#receive(worker, message));
+    cluster.on('exit', (worker, code, signal) => this.#exited(worker, code, signal));
+    if (management.listen !== undefined) {
+      this.#management = await serveManagement({
+        listen: management.listen,
+        ...(management.metricsPath === undefined
+          ? {}
+          : { metricsPath: management.metricsPath, metrics: () => this.#metrics() }),
+        ready: () => this.#readiness(),
+      });
+      log.info({ address: this.#management.address }, 'management listener is up');
+    }
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#stop(signal));
+    process.on('disconnect', () => this.#stop('disconnect'));
+    for (let i = 0; i < workers; i++) this.#fork();
+    const code = await this.#ended.promise;
+    await this.#management?.close();
+    return code;
+  }
+
+  #fork(): void {
+    const startedMs = performance.now();
+    const worker = cluster.fork();
+    worker.once('exit', () => {
+      if (this.#stopping) return;
+      this.#failures = performance.now() - startedMs > provenMs ? 1 : this.#failures + 1;
+      const waitMs = Math.min(backOffMinMs * 2 ** (this.#failures - 1), backOffMaxMs);
+      this.#options.log.warn({ waitMs }, 'a gateway worker is gone; starting another');
+      setTimeout(() => !this.#stopping && this.#fork(), waitMs);
+    });
+  }
+
+  #exited(worker: Worker, code: number, signal: string | null): void {
+    this.#listening.delete(worker.id);
+    const last = this.#latest.get(worker.id);
+    this.#latest.delete(worker.id);
+    if (last) this.#departed = [withoutGauges(last), ...this.#departed];
+    if (code !== 0 || signal) this.#options.log.error({ worker: worker.process.pid, code, signal }, 'gateway worker exited');
+    if (this.#stopping && Object.keys(cluster.workers ?? {}).length === 0) this.#ended.resolve(this.#exitCode);
+  }
+
+  #exitCode = 0;
+
+  async #receive(worker: Worker, message: ToPrimary): Promise<void> {
+    switch (message.kind) {
+      case 'listening':
+        this.#listening.add(worker.id);
+        this.#announce(message.address);
+        break;
+      case 'snapshot':
+        this.#latest.set(worker.id, message.snapshot);
+        this.#snapshots.answer(message.id, message.snapshot);
+        break;
+      case 'metrics-wanted': {
+        const answer: ToWorker = { kind: 'metrics-text', id: message.id, text: await this.#metrics() };
+        if (worker.isConnected()) worker.send(answer);
+        break;
+      }
+      case 'failed-to-start':
+        // Nothing served yet and nothing will change by trying again: a taken port, a missing file.
+        if (this.#announced) break;
+        this.#options.log.error(message.message);
+        this.#exitCode = 1;
+        this.#stop('failed start');
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #announce(address: string): void {
+    if (this.#announced || this.#listening.size < this.#options.workers) return;
+    this.#announced = true;
+    this.#options.log.info({ address, workers: this.#options.workers }, 'gateway is listening');
+    process.send?.({ ready: true, address, management: this.#management?.address });
+  }
+
+  #stop(why: string): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#options.log.info({ why }, 'gateway is draining');
+    const workers = Object.values(cluster.workers ?? {});
+    for (const worker of workers) worker?.process.kill('SIGTERM');
+    if (workers.length === 0) this.#ended.resolve(this.#exitCode);
+    setTimeout(() => {
+      for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGKILL');
+    }, this.#options.drainTimeoutMs + exitSlackMs).unref();
+  }
+
+  #readiness() {
+    const { workers } = this.#options;
+    const serving = this.#listening.size > 0 && !this.#stopping;
+    return {
+      ok: serving,
+      checks: {
+        draining: this.#stopping ? 'yes' : 'ok',
+        workers: this.#listening.size === workers ? 'ok' : `${this.#listening.size} of ${workers} listening`,
+      },
+    };
+  }
+
+  async #metrics(): Promise<string> {
+    const alive = Object.values(cluster.workers ?? {}).filter((worker) => worker?.isConnected());
+    const asked = alive.map((worker) =>
+      this.#snapshots.ask((id) => worker?.send({ kind: 'snapshot', id } satisfies ToWorker), snapshotTimeoutMs),
+    );
+    const [further] = await Promise.all([this.#options.furtherSnapshots(), ...asked]);
+    // A worker too busy to answer in time counts with what it said last.
+    this.#departed = this.#departed.length > 1 ? [await folded(this.#departed)] : this.#departed;
+    return mergeMetrics([...this.#latest.values(), ...this.#departed, ...further]);
+  }
+}
+
+/** Sums the counters of the departed into one snapshot, so that many restarts do not grow a list. */
+async function folded(snapshots: MetricsSnapshot[]): Promise<MetricsSnapshot> {
+  const { AggregatorRegistry } = await import('prom-client');
+  return AggregatorRegistry.aggregate(snapshots).getMetricsAsJSON() as unknown as Promise<MetricsSnapshot>;
+}
+
+/** What a dead worker's gauges said is no longer so; its counters stay true. */
+function withoutGauges(snapshot: MetricsSnapshot): MetricsSnapshot {
+  return snapshot.filter((metric) => String(metric.type) !== 'gauge');
+}

@@ -1,0 +1,155 @@
+/** The HTTP edge: node:http in, one `serve` per request, and the one place that renders errors and records outcomes. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { GatewayError, renderError, toGatewayError } from '@llmproxy/errors';
+import { refuse, type Relayed } from '@llmproxy/forwarding';
+import { dialectOf, pathOf } from '@llmproxy/routing';
+import { parseListen } from '@llmproxy/telemetry';
+import { HttpInbound } from './http-inbound.ts';
+import { serve, type Settled, type Stages } from './pipeline.ts';
+
+export interface ServerSettings {
+  readTimeoutMs: number;
+  idleTimeoutMs: number;
+  headerBytesMax: number;
+}
+
+/** What became of one request, for the access log, the metrics and the usage event. */
+export type Finished =
+  | { kind: 'settled'; inbound: HttpInbound; settled: Settled }
+  | { kind: 'refused'; inbound: HttpInbound; relayed: Relayed };
+
+export interface ServerOptions {
+  settings: ServerSettings;
+  stages: Stages;
+  /** Probes and metrics of the main listener; true when it has taken the request. */
+  serveProbe(request: IncomingMessage, response: ServerResponse): boolean;
+  record(finished: Finished): void;
+  /** A connection that sent something that is no HTTP request. */
+  recordBadRequest(error: GatewayError): void;
+}
+
+export interface GatewayServer {
+  /** @throws the listener's error, for example EADDRINUSE */
+  listen(address: string): Promise<string>;
+  /** Stops accepting, lets open requests finish for up to `timeoutMs`, then breaks off the rest in band. */
+  drain(timeoutMs: number): Promise<void>;
+  readonly draining: boolean;
+}
+
+// The parser's own limit answers without knowing the path; ours, below it, answers in the path's dialect.
+const parserSlackBytes = 64 * 1024;
+
+export function createGatewayServer(options: ServerOptions): GatewayServer {
+  const open = new Set<HttpInbound>();
+  const state = { draining: false };
+  const handle = async (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
+    if (options.serveProbe(request, response)) return;
+    const inbound = new HttpInbound(request, response, { closing: state.draining, expectsContinue });
+    open.add(inbound);
+    options.record(await outcomeOf(inbound, options));
+    open.delete(inbound);
+  };
+  const server = createServer(
+    {
+      maxHeaderSize: options.settings.headerBytesMax + parserSlackBytes,
+      requestTimeout: options.settings.readTimeoutMs,
+      headersTimeout: options.settings.readTimeoutMs,
+      keepAliveTimeout: options.settings.idleTimeoutMs,
+      noDelay: true,
+      requireHostHeader: false,
+    },
+    (request, response) => void handle(request, response, false),
+  );
+  server.on('checkContinue', (request, response) => void handle(request, response, true));
+  server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Socket) => {
+    const refusal = notHttp(error);
+    if (refusal && socket.writable) {
+      socket.end(wholeAnswer(refusal, error.rawPacket));
+      options.recordBadRequest(refusal);
+    } else socket.destroy();
+  });
+  return {
+    get draining() {
+      return state.draining;
+    },
+    listen: (address) => listen(server, address),
+    drain: async (timeoutMs) => {
+      state.draining = true;
+      await drain(server, open, timeoutMs);
+    },
+  };
+}
+
+async function outcomeOf(inbound: HttpInbound, { stages, settings }: ServerOptions): Promise<Finished> {
+  try {
+    refuseLargeHead(inbound, settings.headerBytesMax);
+    return { kind: 'settled', inbound, settled: await serve(inbound, stages) };
+  } catch (thrown) {
+    const relayed = refuse(toGatewayError(thrown), inbound, dialectOf(pathOf(inbound.target)));
+    return { kind: 'refused', inbound, relayed };
+  }
+}
+
+function refuseLargeHead(inbound: HttpInbound, bytesMax: number): void {
+  let bytes = inbound.target.length;
+  for (const part of inbound.rawHeaders) bytes += part.length + 2;
+  if (bytes <= bytesMax) return;
+  throw new GatewayError(
+    'headers_too_large',
+    `The request head is over the limit of ${bytesMax} bytes (server.max_header_bytes).`,
+  );
+}
+
+function listen(server: Server, address: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ ...parseListen(address), backlog: 4096 }, () => {
+      const bound = server.address();
+      if (typeof bound !== 'object' || bound === null) return resolve(address);
+      const host = bound.address === '::' || bound.address === '0.0.0.0' ? '127.0.0.1' : bound.address;
+      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${bound.port}`);
+    });
+  });
+}
+
+async function drain(server: Server, open: ReadonlySet<HttpInbound>, timeoutMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const sweep = setInterval(() => server.closeIdleConnections(), 100);
+  const deadline = setTimeout(() => {
+    for (const inbound of open) inbound.interrupt();
+    setTimeout(() => server.closeAllConnections(), 1_000).unref();
+  }, timeoutMs);
+  await closed;
+  clearInterval(sweep);
+  clearTimeout(deadline);
+}
+
+/** The refusal for bytes that are no acceptable request; undefined when the connection simply broke. */
+function notHttp(error: NodeJS.ErrnoException): GatewayError | undefined {
+  switch (error.code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new GatewayError('headers_too_large', 'The request head is too large (server.max_header_bytes).');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new GatewayError('request_timeout', 'The request did not arrive in time (server.read_timeout).');
+    case 'HPE_UNEXPECTED_CONTENT_LENGTH':
+    case 'HPE_INVALID_CONTENT_LENGTH':
+      return new GatewayError(
+        'invalid_request',
+        'The request has more than one Content-Length, one that is no number, or one beside Transfer-Encoding.',
+      );
+    default:
+      return error.code?.startsWith('HPE_')
+        ? new GatewayError('invalid_request', 'The request is not valid HTTP/1.1.')
+        : undefined;
+  }
+}
+
+function wholeAnswer(refusal: GatewayError, rawPacket: Buffer | undefined): string {
+  const target = /^[A-Z]+ (\S+)/.exec(rawPacket?.subarray(0, 2048).toString('latin1') ?? '')?.[1] ?? '/';
+  const { status, headers, body } = renderError(refusal, dialectOf(pathOf(target)), crypto.randomUUID());
+  const lines = [`HTTP/1.1 ${status} ${refusal.code}`];
+  for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`);
+  return `${lines.join('\r\n')}\r\nconnection: close\r\n\r\n${body}`;
+}

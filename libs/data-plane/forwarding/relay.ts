@@ -1,0 +1,175 @@
+/**
+ * Bytes to the client as they come. Guarantees: each chunk is written when it is read, unless the client reads slower
+ * than the backend sends, and then the backend waits; a client that leaves cancels the backend at once; an answer that
+ * breaks off never looks complete; the promise never rejects.
+ */
+import { renderError, renderStreamError, type Dialect, type GatewayError } from '@llmproxy/errors';
+import type { Answer, Departure, Inbound, Reply } from '@llmproxy/exchange';
+import { backendError } from './core/failure.ts';
+import { isEventStream, responseHead } from './core/header-rules.ts';
+import { departure, type Backend, type Forwarded } from './forward.ts';
+import { observeDecoded } from './observe-decoded.ts';
+
+/** Watches the bytes of one answer, and may take some out of the client's view. */
+export interface AnswerObserver {
+  /** The bytes for the client. */
+  push(chunk: Buffer): Buffer | readonly Buffer[];
+  /** What was held back, once the answer is complete. */
+  end(): Buffer | readonly Buffer[];
+}
+
+/** How an answer went. */
+export interface Relayed {
+  readonly status: number;
+  readonly outcome: 'completed' | 'client_closed' | 'truncated' | 'backend_error';
+  /** Monotonic ms at which the first body byte came from the backend. */
+  readonly firstByteMs: number | null;
+  /** Body bytes given to the client's connection. */
+  readonly bytes: number;
+  readonly error: GatewayError | null;
+}
+
+export interface RelayOptions {
+  dialect: Dialect;
+  /** Monotonic ms. */
+  nowMs(): number;
+  /** Makes the observer for this answer. */
+  observe(contentType: string): AnswerObserver;
+}
+
+/** Relays an answer, or renders the failure that there is instead of one. */
+export async function relay(
+  forwarded: Forwarded<Backend>,
+  inbound: Inbound,
+  options: RelayOptions,
+): Promise<Relayed> {
+  if (forwarded.kind === 'failed') return refuse(forwarded.error, inbound, options.dialect);
+    const { answer, backend } = forwarded;
+  return new Promise((resolve) => new Relay(answer, backend?.name ?? 'gateway', inbound, options, resolve).start());
+}
+
+/** Answers with an error of our own, if there is still someone to answer. */
+export function refuse(error: GatewayError, inbound: Inbound, dialect: Dialect): Relayed {
+  const { reply, requestId } = inbound;
+  const { status, headers, body } = renderError(error, dialect, requestId);
+  const gone = reply.gone || error.code === 'client_closed';
+  if (!gone && !reply.begun) {
+    reply.head(status, headers);
+    reply.end(body);
+  }
+  const outcome = gone ? 'client_closed' : 'backend_error';
+  return { status: gone ? 499 : status, outcome, firstByteMs: null, bytes: gone ? 0 : Buffer.byteLength(body), error };
+}
+
+class Relay {
+  readonly #answer: Answer;
+  readonly #backendName: string;
+  readonly #inbound: Inbound;
+  readonly #reply: Reply;
+  readonly #options: RelayOptions;
+  readonly #resolve: (relayed: Relayed) => void;
+  #observer!: AnswerObserver & { finished?(): Promise<void> };
+  #isStream = false;
+  #firstByteMs: number | null = null;
+  #bytes = 0;
+  #done = false;
+
+  // eslint-disable-next-line max-params -- one object per answer, made in one place
+  constructor(
+    answer: Answer,
+    backendName: string,
+    inbound: Inbound,
+    options: RelayOptions,
+    resolve: (relayed: Relayed) => void,
+  ) {
+    this.#answer = answer;
+    this.#backendName = backendName;
+    this.#inbound = inbound;
+    this.#reply = inbound.reply;
+    this.#options = options;
+    this.#resolve = resolve;
+  }
+
+  start(): void {
+    const answer = this.#answer;
+    this.#inbound.onGone((why) => this.#departed(why));
+    if (this.#done) return;
+    const head = responseHead(answer.rawHeaders, this.#inbound.requestId);
+    this.#isStream = isEventStream(head.contentType);
+    const observer = this.#options.observe(head.contentType);
+    this.#observer = head.contentEncoding ? observeDecoded(observer, head.contentEncoding) : observer;
+    this.#reply.head(answer.status, head.headers, answer.statusText);
+    answer.pour({
+      data: (chunk) => this.#data(chunk),
+      end: () => this.#end(),
+      error: (cause) => this.#broken(cause),
+    });
+    // A stream whose first token is still being computed: the client learns now that its request was taken.
+    if (this.#isStream && this.#firstByteMs === null && !this.#done) this.#reply.flush();
+  }
+
+  #data(chunk: Buffer): boolean {
+    if (this.#done) return true;
+    this.#firstByteMs ??= this.#options.nowMs();
+    const flowing = this.#write(this.#observer.push(chunk));
+    if (!flowing) this.#reply.onDrain(() => this.#answer.resume());
+    return flowing;
+  }
+
+  #write(bytes: Buffer | readonly Buffer[]): boolean {
+    if (Buffer.isBuffer(bytes)) {
+      this.#bytes += bytes.length;
+      return this.#reply.write(bytes);
+    }
+    let flowing = true;
+    for (const part of bytes as readonly Buffer[]) {
+      this.#bytes += part.length;
+      flowing = this.#reply.write(part);
+    }
+    return flowing;
+  }
+
+  #end(): void {
+    if (this.#done) return;
+    this.#write(this.#observer.end());
+    this.#reply.end();
+    this.#finish('completed', null);
+  }
+
+  #broken(cause: Error): void {
+    if (!this.#done) this.#breakOff(backendError(cause, this.#backendName));
+  }
+
+  #departed(why: Departure): void {
+    if (this.#done) return;
+    this.#answer.abort();
+    if (why === 'drain_ended') return this.#breakOff(departure(why));
+    this.#observer?.end();
+    this.#finish('client_closed', departure(why));
+  }
+
+  /** Ends an incomplete answer so that the client can tell: an error event in a stream, and never a clean end. */
+  #breakOff(error: GatewayError): void {
+    this.#write(this.#observer.end());
+    if (this.#isStream) {
+      this.#reply.write(Buffer.from(renderStreamError(error, this.#options.dialect, this.#inbound.requestId)));
+    }
+    this.#reply.cut();
+    this.#finish('truncated', error);
+  }
+
+  #finish(outcome: Relayed['outcome'], error: GatewayError | null): void {
+    this.#done = true;
+    const { status } = this.#answer;
+    const result = {
+      status,
+      outcome: outcome === 'completed' && status >= 500 ? ('backend_error' as const) : outcome,
+      firstByteMs: this.#firstByteMs,
+      bytes: this.#bytes,
+      error,
+    };
+    const finished = this.#observer?.finished?.();
+    if (finished) void finished.then(() => this.#resolve(result));
+    else this.#resolve(result);
+  }
+}
