@@ -1,8 +1,8 @@
-import type { Cluster, Redis } from 'ioredis';
-import { bullPrefix } from './queue-names.ts';
+import { bullPrefix } from '@llmproxy/redis';
+import type { Redis } from 'ioredis';
 
 /** Jobs of a queue not finished yet: waiting, being worked on, or waiting for their next attempt. One round trip. */
-export async function queueDepth(connection: Redis | Cluster, queue: string): Promise<number> {
+export async function queueDepth(connection: Redis, queue: string): Promise<number> {
   const key = (part: string) => `${bullPrefix}:${queue}:${part}`;
   const counts = await Promise.all([
     connection.llen(key('wait')),

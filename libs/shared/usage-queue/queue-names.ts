@@ -1,8 +1,5 @@
 /** Every name and bound the two ends of the queue must agree on. */
 
-/** Key prefix of all BullMQ keys; the hash tag keeps them on one node of a Redis Cluster. */
-export const bullPrefix = '{lp}:bull';
-
 /** Batches of finished requests, on their way from the gateways to the worker. */
 export const usageQueueName = 'usage';
 

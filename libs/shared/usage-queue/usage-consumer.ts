@@ -1,8 +1,9 @@
 /** The worker's end of the queue. Guarantee: a batch leaves the queue only after `handle` resolved for it. */
+import { bullPrefix } from '@llmproxy/redis';
 import { UnrecoverableError, Worker, type Job } from 'bullmq';
 import { asBatch } from './batch.ts';
 import { connectWaiting, type QueueRedis } from './queue-connection.ts';
-import { bullPrefix, usageQueueName } from './queue-names.ts';
+import { usageQueueName } from './queue-names.ts';
 import type { QueueLog } from './queue-log.ts';
 import type { UsageEvent } from './usage-event.ts';
 import { withDeadline } from './with-deadline.ts';
@@ -57,7 +58,7 @@ export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer 
     isConnected: () => redis.client.status === 'ready',
     close: async (deadlineMs) => {
       await withDeadline(worker.close(), deadlineMs).catch(() => worker.disconnect());
-      redis.release();
+      await redis.release();
     },
   };
 }

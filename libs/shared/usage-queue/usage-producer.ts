@@ -7,17 +7,12 @@
  * - `up`: batches are sent, a few at a time → `away` when one is refused or unanswered for `sendMs`
  * - `away`: batches go to the spool; a small write is tried every `probeMs` → `up`, which replays the spool
  */
+import { bullPrefix } from '@llmproxy/redis';
 import { Queue } from 'bullmq';
 import { setTimeout as delay } from 'node:timers/promises';
 import { batchId, inBatches } from './batch.ts';
 import { connectFailingFast, type QueueConnection, type QueueRedis } from './queue-connection.ts';
-import {
-  batchRememberedMs,
-  bullPrefix,
-  failedBatches,
-  streamEntriesMax,
-  usageQueueName,
-} from './queue-names.ts';
+import { batchRememberedMs, failedBatches, streamEntriesMax, usageQueueName } from './queue-names.ts';
 import type { QueueLog } from './queue-log.ts';
 import { Spool } from './spool.ts';
 import type { UsageEvent } from './usage-event.ts';
@@ -143,7 +138,7 @@ class BatchingProducer implements UsageProducer {
     await this.#replaying;
     await this.#spool.close();
     await this.#queue?.close().catch(() => undefined);
-    this.#redis.release();
+    await this.#redis.release();
   }
 
   readonly #cut = (): void => {
