@@ -1,0 +1,76 @@
+import { answerBodyBytes } from './mock-answers.ts';
+import type { Summary } from './summary.ts';
+
+/** One goal and whether the run reached it. */
+export interface Goal {
+  readonly text: string;
+  readonly outcome: 'met' | 'missed' | 'not measured';
+  readonly found: string;
+}
+
+const cpuVersusNginxMax = 6;
+const cheaperThanPortkeyMin = 10;
+const addedTtftP50MsMax = 1;
+const addedTtftP99MsMax = 5;
+
+const goal = (text: string, value: number, met: boolean, found: string): Goal =>
+  Number.isFinite(value)
+    ? { text, outcome: met ? 'met' : 'missed', found }
+    : { text, outcome: 'not measured', found: 'one side of it did not run' };
+
+/** The goals of the project, checked against one run. */
+export function goals(all: readonly Summary[]): Goal[] {
+  const cost = (name: string): number => named(all, name)?.cpuPerRequest ?? Number.NaN;
+  const half = named(all, 'llmproxy')?.half;
+  const versusNginx = cost('llmproxy') / cost('nginx');
+  const versusPortkey = cost('portkey') / cost('llmproxy');
+  const addedP50 = half?.addedP50 ?? Number.NaN;
+  const addedP99 = half?.addedP99 ?? Number.NaN;
+  return [
+    goal(
+      `CPU per request at most ${cpuVersusNginxMax} × nginx`,
+      versusNginx,
+      versusNginx <= cpuVersusNginxMax,
+      `${versusNginx.toFixed(2)} ×`,
+    ),
+    goal(
+      `CPU per request at least ${cheaperThanPortkeyMin} × cheaper than Portkey`,
+      versusPortkey,
+      versusPortkey >= cheaperThanPortkeyMin,
+      `${versusPortkey.toFixed(1)} ×`,
+    ),
+    goal(
+      `added TTFT p50 below ${addedTtftP50MsMax} ms at half load`,
+      addedP50,
+      addedP50 < addedTtftP50MsMax,
+      `${addedP50.toFixed(2)} ms`,
+    ),
+    goal(
+      `added TTFT p99 below ${addedTtftP99MsMax} ms at half load`,
+      addedP99,
+      addedP99 < addedTtftP99MsMax,
+      `${addedP99.toFixed(2)} ms`,
+    ),
+    everyAnswerRight(all),
+  ];
+}
+
+const named = (all: readonly Summary[], name: string): Summary | undefined =>
+  all.find(({ measured }) => measured.target.name === name);
+
+/** A fast wrong answer is worth nothing: every one was checked for status, length, chunks and `[DONE]`. */
+function everyAnswerRight(all: readonly Summary[]): Goal {
+  const wrong = all.flatMap(({ measured, errors }) => {
+    const bodyBytes = measured.closed[0]?.bodyBytes ?? answerBodyBytes;
+    // Portkey writes the JSON anew; for it a constant length is all that can be asked.
+    const changed = measured.target.name !== 'portkey' && bodyBytes !== answerBodyBytes;
+    return errors > 0 || changed
+      ? [`${measured.target.name}: ${errors} errors, bodies of ${bodyBytes} bytes`]
+      : [];
+  });
+  return {
+    text: 'every answer complete and of the right length',
+    outcome: wrong.length === 0 ? 'met' : 'missed',
+    found: wrong.length === 0 ? 'no errors' : wrong.join('; '),
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * `npm run chaos [-- <scenario> …]`: runs each scenario against a fresh gateway, prints what was required and what was
+ * found, exits 1 when anything was not as required. New scenario: one file, one line in the table.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startMockBackend } from '../bench/backend.ts';
+import { withChildren } from '../bench/children.ts';
+import type { Children } from '../bench/children.ts';
+import { buildGateway, startBenchRedis } from '../bench/gateway-parts.ts';
+import { startGateway } from '../bench/gateway.ts';
+import { startLoadGenerator } from '../bench/load-generator.ts';
+import type { Scenario, Stand } from './scenario.ts';
+import { slowReader } from './slow-reader.ts';
+import { streams10k } from './streams-10k.ts';
+
+const scenarios: readonly Scenario[] = [streams10k, slowReader];
+
+const repoRoot = new URL('../../', import.meta.url).pathname;
+const workers = 2;
+
+async function stand(children: Children, folder: string, say: Stand['say']): Promise<Stand> {
+  const entry = join(repoRoot, 'dist/apps/gateway/main.js');
+  const backend = await startMockBackend(children);
+  const generator = await startLoadGenerator(children);
+  const redis = await startBenchRedis(children, join(folder, 'redis'));
+  const gateway = await startGateway(children, {
+    name: 'llmproxy',
+    entry,
+    workers,
+    backendUrl: backend.url,
+    redis,
+    folder,
+  });
+  return { gateway, backend, generator, say };
+}
+
+/** Runs one scenario with processes of its own; true when all was as required. */
+async function passes(scenario: Scenario, children: Children): Promise<boolean> {
+  const folder = mkdtempSync(join(tmpdir(), 'llmproxy-chaos-'));
+  console.log(`\n${scenario.name}: ${scenario.shows}`);
+  try {
+    const checks = await scenario.run(await stand(children, folder, (line) => console.log(`  … ${line}`)));
+    for (const { ok, text, found } of checks) console.log(`  ${ok ? 'ok    ' : 'FAILED'}  ${text}: ${found}`);
+    return checks.every(({ ok }) => ok);
+  } catch (error) {
+    console.log(`  FAILED  ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  } finally {
+    await children.endAll();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function chosen(names: readonly string[]): readonly Scenario[] {
+  const unknown = names.find((name) => !scenarios.some((scenario) => scenario.name === name));
+  if (unknown === undefined)
+    return names.length === 0 ? scenarios : scenarios.filter(({ name }) => names.includes(name));
+  const known = scenarios.map(({ name, shows }) => `  ${name}: ${shows}`).join('\n');
+  throw new Error(`no scenario ${unknown}; there are\n${known}`);
+}
+
+const toRun = chosen(process.argv.slice(2));
+const code = await withChildren(async (children) => {
+  await buildGateway(repoRoot, console.log);
+  const failed: string[] = [];
+  for (const scenario of toRun) {
+    if (!(await passes(scenario, children))) failed.push(scenario.name);
+  }
+  console.log(failed.length === 0 ? '\nall scenarios passed' : `\nFAILED: ${failed.join(', ')}`);
+  return failed.length === 0 ? 0 : 1;
+});
+process.exit(code);
