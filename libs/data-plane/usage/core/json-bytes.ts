@@ -1,0 +1,71 @@
+/**
+ * Bytes of JSON, and the one search every scanner here stands on: where does a string end.
+ * A scanner that trusts these never decodes text it does not need.
+ */
+
+export const LF = 0x0a;
+export const CR = 0x0d;
+export const SPACE = 0x20;
+export const QUOTE = 0x22;
+export const COMMA = 0x2c;
+export const COLON = 0x3a;
+export const OPEN_ARRAY = 0x5b;
+export const BACKSLASH = 0x5c;
+export const CLOSE_ARRAY = 0x5d;
+export const OPEN_OBJECT = 0x7b;
+export const CLOSE_OBJECT = 0x7d;
+
+/** `[` and `{` become the same byte when OR-ed with this, and so do `]` and `}`; no other byte joins them. */
+export const FOLD = 0x20;
+
+/** A native search costs about 45 ns to start, as much as looking at this many bytes one by one. */
+const LOOK_AHEAD = 48;
+
+/** True for the four bytes JSON allows between tokens. */
+export function isSpace(byte: number | undefined): boolean {
+  return byte === SPACE || byte === LF || byte === CR || byte === 0x09;
+}
+
+/** The ASCII bytes of `text`, to compare with {@link equals}. */
+export function ascii(text: string): Uint8Array {
+  return Uint8Array.from(text, (char) => char.charCodeAt(0));
+}
+
+/** Whether `bytes` stand in `buffer` at `at`. */
+export function equals(buffer: Uint8Array, at: number, bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (buffer[at + i] !== bytes[i]) return false;
+  return true;
+}
+
+/**
+ * Whether the byte at `at` is escaped: an odd number of backslashes stands directly before it.
+ * @param from where to stop counting; the byte there is known not to be escaped
+ */
+export function isEscaped(buffer: Uint8Array, from: number, at: number): boolean {
+  let first = at;
+  while (first > from && buffer[first - 1] === BACKSLASH) first--;
+  return ((at - first) & 1) === 1;
+}
+
+/**
+ * Index of the quote that ends the string whose text starts at `from`, or -1 when it is not in
+ * `buffer[from, end)`. The byte at `from` must not be escaped. Each byte is looked at a bounded number of times
+ * whatever the text is.
+ */
+export function closingQuote(buffer: Buffer, from: number, end: number): number {
+  let i = from;
+  while (i < end) {
+    const near = i + LOOK_AHEAD < end ? i + LOOK_AHEAD : end;
+    while (i < near) {
+      const byte = buffer[i];
+      if (byte === QUOTE) return i;
+      i += byte === BACKSLASH ? 2 : 1;
+    }
+    if (i >= end) return -1;
+    const quote = buffer.indexOf(QUOTE, i);
+    if (quote === -1 || quote >= end) return -1;
+    if (!isEscaped(buffer, i, quote)) return quote;
+    i = quote + 1;
+  }
+  return -1;
+}

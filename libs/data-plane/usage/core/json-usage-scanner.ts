@@ -1,0 +1,21 @@
+import { AnswerDocument } from './answer-document.ts';
+import { mergeReports, normaliseUsage, type ReportedUsage } from './token-usage.ts';
+import type { AnswerResult } from './answer-result.ts';
+
+/** Reads the usage out of an answer that is one JSON document, however it is cut. Memory: at most 16 KB. */
+export class JsonUsageScanner {
+  readonly #document = new AnswerDocument();
+
+  push(chunk: Buffer): void {
+    this.#document.feed(chunk, 0, chunk.length);
+  }
+
+  /** Nothing is held back, so nothing is left to do. */
+  end(): void {}
+
+  result(): AnswerResult {
+    const { usage, isClosed, hasError } = this.#document;
+    const reported: ReportedUsage | null = usage === null ? null : mergeReports(null, usage);
+    return { usage: normaliseUsage(reported), ended: isClosed, failed: hasError };
+  }
+}
