@@ -1,0 +1,68 @@
+/** Every batch to every reporter, each at its own pace. */
+import { closeRedis, connectForQueues } from '@llmproxy/redis';
+import type { QueueLog, UsageEvent } from '@llmproxy/usage-queue';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DeliveryQueue, type DeliveryOutcome } from './delivery-queue.ts';
+import type { Reporter } from './reporter.ts';
+
+export interface DeliveryOptions {
+  redisUrl: string;
+  reporters: readonly Reporter[];
+  log: QueueLog;
+  /** Hears of every attempt that ended. */
+  onOutcome?(reporter: string, outcome: DeliveryOutcome, events: number): void;
+}
+
+export interface ReporterState {
+  name: string;
+  /** `ok`, or what the last attempt failed with. */
+  health: string;
+  /** Deliveries waiting or under way. */
+  depth: number;
+  deadLetters: number;
+}
+
+export interface Delivery {
+  /** Resolves when every reporter's queue is being worked on. */
+  ready(): Promise<void>;
+  /** Queues the batch for every reporter. Safe to repeat: what is queued already is not queued twice. */
+  fanOut(events: readonly UsageEvent[], batchId: string): Promise<void>;
+  /** By reporter: `ok`, or what its last attempt failed with. */
+  health(): Record<string, string>;
+  states(): Promise<ReporterState[]>;
+  /** Finishes the deliveries under way, at most `deadlineMs`; the rest stays queued. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+/** Starts delivering; returns at once, whether Redis and the reporters are there or not. */
+export function openDelivery(options: DeliveryOptions): Delivery {
+  const { redisUrl, reporters, log, onOutcome = () => undefined } = options;
+  const connection = connectForQueues({ url: redisUrl, connectionName: 'llmproxy delivery' });
+  connection.setMaxListeners(0); // every queue listens
+  const queues = reporters.map((reporter) => {
+    return { name: reporter.name, queue: new DeliveryQueue({ connection, reporter, log, onOutcome }) };
+  });
+  return {
+    ready: async () => void (await Promise.all(queues.map(({ queue }) => queue.ready()))),
+    fanOut: async (events, batchId) => {
+      await Promise.all(queues.map(({ queue }) => queue.add(events, batchId)));
+    },
+    health: () => Object.fromEntries(queues.map(({ name, queue }) => [name, queue.health()])),
+    states: () =>
+      Promise.all(
+        queues.map(async ({ name, queue }) => {
+          const [depth, deadLetters] = await Promise.all([queue.depth(), queue.deadLetters()]);
+          return { name, health: queue.health(), depth, deadLetters };
+        }),
+      ),
+    close: async (deadlineMs) => {
+      const giveUp = new AbortController();
+      const closed = Promise.allSettled(queues.map(({ queue }) => queue.close())).then(() => giveUp.abort());
+      await delay(deadlineMs, undefined, { signal: giveUp.signal }).then(
+        () => queues.forEach(({ queue }) => queue.abandon()),
+        () => closed,
+      );
+      await closeRedis(connection);
+    },
+  };
+}
