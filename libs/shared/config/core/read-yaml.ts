@@ -46,7 +46,7 @@ export function readYaml(file: string, text: string, env: Env): YamlFile {
     lineCounter: lines,
     prettyErrors: false,
     merge: true,
-    logLevel: 'silent',
+    logLevel: 'error',
   });
   const at = (offset: number): { line: number; column: number } => {
     const { line, col } = lines.linePos(offset);
@@ -154,11 +154,10 @@ function offsetOf(doc: Document, path: Path, where: 'key' | 'value'): number {
   for (const [i, key] of path.entries()) {
     const found = child(doc, node, key);
     if (found === undefined) break;
-    const last = i === path.length - 1;
     // A block is named by its key: that is the line people look for.
-    const value =
-      isCollection(found.value) && found.key !== undefined ? start(found.key) : start(found.value);
-    offset = (last && where === 'key' ? start(found.key) : value) ?? start(found.key) ?? offset;
+    const byKey = isCollection(found.value) || (where === 'key' && i === path.length - 1);
+    const [first, second] = byKey ? [found.key, found.value] : [found.value, found.key];
+    offset = start(first) ?? start(second) ?? offset;
     node = found.value;
   }
   return offset;

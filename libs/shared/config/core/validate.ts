@@ -52,13 +52,14 @@ function problemsOf(yaml: YamlFile, issue: Issue, { data, json }: Context): Prob
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const path = [...issue.path, key];
-      return yaml.problem(isPrintable(key) ? path : issue.path, unknownKey(path, json), 'key');
+      const problem = yaml.problem(path, unknownKey(path, json), 'key');
+      return isPrintable(key) ? problem : { ...problem, path: renderPath(issue.path) };
     });
   }
   const value = valueAt(data, issue.path);
   const entry = findNotBuilt(issue.path, value);
   const message = entry === undefined ? issue.message : notBuiltMessage(entry);
-  return [yaml.problem(issue.path, message)];
+  return [yaml.problem(issue.path, message, issue.code === 'invalid_key' ? 'key' : 'value')];
 }
 
 const valueAt = (data: unknown, path: Path): unknown =>
@@ -112,9 +113,9 @@ function explain(issue: z.core.$ZodRawIssue): string | undefined {
     case 'invalid_value':
       return oneOf(issue.values.map(String), issue.input);
     case 'too_small':
-      return `${lengthOf(issue.origin)} at least ${String(issue.minimum)}${unitOf(issue.origin)}`;
+      return bound('at least', issue.origin, Number(issue.minimum));
     case 'too_big':
-      return `${lengthOf(issue.origin)} at most ${String(issue.maximum)}${unitOf(issue.origin)}`;
+      return bound('at most', issue.origin, Number(issue.maximum));
     case 'invalid_key':
       return issue.issues[0]?.message;
     default:
@@ -135,10 +136,8 @@ function oneOf(values: readonly string[], input: unknown): string {
   return close === undefined ? list : `${list}; did you mean ${close}?`;
 }
 
-const lengthOf = (origin: string): string =>
-  origin === 'string' || origin === 'array' ? 'needs' : 'must be';
-
-function unitOf(origin: string): string {
-  if (origin === 'string') return ' characters';
-  return origin === 'array' ? ' entries' : '';
+function bound(limit: string, origin: string, value: number): string {
+  if (origin === 'string') return `needs ${limit} ${value} ${value === 1 ? 'character' : 'characters'}`;
+  if (origin === 'array') return `needs ${limit} ${value} ${value === 1 ? 'entry' : 'entries'}`;
+  return `must be ${limit} ${value}`;
 }

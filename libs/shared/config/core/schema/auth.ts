@@ -82,10 +82,10 @@ export const Auth = z
       ),
     pipeline: z
       .array(Provider)
-      .default([])
+      .prefault([])
       .describe('Sources of keys, asked in this order. Empty: one `file` provider over `api_keys`.'),
   })
   .prefault({ enabled: false })
   .describe('Who may use the gateway. Without this block everyone may.');
 
-export const ApiKeys = Keys.default([]).describe('Keys for providers of type `file` that have no `path`.');
+export const ApiKeys = Keys.prefault([]).describe('Keys for providers of type `file` that have no `path`.');

@@ -44,13 +44,18 @@ export const duration = (zero: 'zero is refused' | 'zero is allowed' = 'zero is 
     });
 
 const bytesPerUnit: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
-const sizeText = /^(\d+) ?([KMG]?)i?B$/i;
+const sizeText = /^(\d+) ?([KkMmGg]?)[iI]?[bB]$/;
 const noSize = 'expected a size: bytes as a number, or text like 512KB or 10MB';
 
 /** Bytes: a number, or text with a unit. As in nginx, 1KB is 1024 bytes. */
 export const byteSize = () =>
   z
-    .union([z.int(), z.string().regex(sizeText)], { error: wrong(noSize) })
+    .union(
+      [z.int().min(1, { error: 'must be at least 1 byte' }), z.string().regex(sizeText, { error: noSize })],
+      {
+        error: wrong(noSize),
+      },
+    )
     .transform((size) => {
       if (typeof size === 'number') return size;
       const [, amount, unit = ''] = sizeText.exec(size) ?? [];
@@ -60,9 +65,15 @@ export const byteSize = () =>
     .meta({ title: 'size' });
 
 /** A whole number in a range, both ends included. */
-export const count = (min: number, max: number) => z.int().min(min).max(max);
+export const count = (min: number, max: number) =>
+  z
+    .int({
+      error: (issue) => (issue.code === 'invalid_type' ? wrong('expected a whole number')(issue) : undefined),
+    })
+    .min(min)
+    .max(max);
 
-const listenText = /^(?:\[[0-9a-f:.]+\]|[a-z0-9._-]*):(\d{1,5})$/i;
+const listenText = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):(\d{1,5})$/;
 const noListen = 'expected an address like ":8000", "127.0.0.1:8000" or "[::1]:8000"';
 
 /** Where to listen: `:8000` (every address), `host:port` or `[IPv6]:port`; port 0 picks a free one. */
@@ -140,7 +151,7 @@ const noTime = 'expected a time like 2027-01-31T00:00:00Z, unix seconds, or null
 /** A point in time, in milliseconds since 1970 UTC once loaded. */
 export const instant = () =>
   z
-    .union([z.iso.datetime({ offset: true }), z.number().min(0).max(8.64e12), z.null()], {
+    .union([z.iso.datetime({ offset: true, error: noTime }), z.number().min(0).max(8.64e12), z.null()], {
       error: wrong(noTime),
     })
     .transform((at) => (typeof at === 'string' ? Date.parse(at) : at === null ? null : at * 1000))

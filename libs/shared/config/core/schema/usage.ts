@@ -53,7 +53,7 @@ export const Usage = z
       .describe('Put the request body into each event. Prompts may be personal data.'),
     reporters: z
       .array(Reporter)
-      .default([])
+      .prefault([])
       .describe('Where the events go; each is served and retried on its own.'),
   })
   .prefault({ enabled: false })
