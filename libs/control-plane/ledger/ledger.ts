@@ -13,7 +13,7 @@ import { insertUsageEvents } from './queries/insert-usage-events.ts';
 import { usageTotals, type UsageTotal, type UsageTotalsQuery } from './queries/usage-totals.ts';
 
 export type LedgerOptions = {
-  /** 1..48 letters, digits and underscores. Default `usage_records`. */
+  /** 1..63 letters, digits and underscores. Default `usage_records`. */
   table?: string;
   /** Connections to a server, at least 1. Default 4. */
   connectionsMax?: number;

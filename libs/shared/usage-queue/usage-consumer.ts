@@ -3,6 +3,7 @@ import { bullPrefix } from '@llmproxy/redis';
 import { UnrecoverableError, Worker, type Job } from 'bullmq';
 import { asBatch } from './batch.ts';
 import { connectWaiting, type QueueRedis } from './queue-connection.ts';
+import { queueDepth } from './queue-depth.ts';
 import { usageQueueName } from './queue-names.ts';
 import type { QueueLog } from './queue-log.ts';
 import type { UsageEvent } from './usage-event.ts';
@@ -21,6 +22,8 @@ export interface UsageConsumer {
   ready(): Promise<void>;
   /** Whether Redis answered last. */
   isConnected(): boolean;
+  /** Batches in the queue, those being handled included. */
+  depth(): Promise<number>;
   /** Finishes the batches under way, at most `deadlineMs`; what is cut off is delivered to the next consumer. */
   close(deadlineMs: number): Promise<void>;
 }
@@ -56,6 +59,7 @@ export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer 
   return {
     ready: () => worker.waitUntilReady(),
     isConnected: () => redis.client.status === 'ready',
+    depth: () => queueDepth(redis.client, usageQueueName),
     close: async (deadlineMs) => {
       await withDeadline(worker.close(), deadlineMs).catch(() => worker.disconnect());
       await redis.release();

@@ -1,6 +1,5 @@
 import type { UsageEvent } from '@llmproxy/usage-queue';
 import { expect, test } from 'vitest';
-import { checkedTableName } from './table-name.ts';
 import { usageRow } from './usage-row.ts';
 
 const event: UsageEvent = {
@@ -81,10 +80,3 @@ test.each([
 ])('a request body %j is stored as JSON that every engine takes', (body, text) => {
   expect(usageRow({ ...event, request_body: body }).request_body).toBe(text);
 });
-
-test.each(['usage; drop table x', '', '1st', 'a'.repeat(49), 'a.b', 'a"b'])(
-  '%j is refused as a table name',
-  (name) => {
-    expect(() => checkedTableName(name)).toThrow(/is no table name/);
-  },
-);

@@ -1,5 +1,6 @@
-/** Index names carry the table's, because SQLite and PostgreSQL have one namespace for all of them. */
+/** One row per event, and the columns that are asked for. */
 import { sql } from 'kysely';
+import { indexName } from '../core/table-name.ts';
 import { errorField } from '../engine.ts';
 import type { Migration } from '../migrate.ts';
 
@@ -11,8 +12,8 @@ export const indexes: Migration = {
   async up({ db, engine, table }) {
     // MySQL has no `if not exists` here.
     const guard = sql.raw(engine.driver === 'mysql' ? '' : 'if not exists');
-    const create = async (kind: string, column: string) => {
-      const name = sql.ref(`${kind === '' ? 'idx' : 'uq'}_${table}_${column}`);
+    const create = async (kind: '' | 'unique', column: string) => {
+      const name = sql.ref(indexName(kind === '' ? 'idx' : 'uq', table, column));
       await sql`create ${sql.raw(kind)} index ${guard} ${name} on ${sql.ref(table)} (${sql.ref(column)})`
         .execute(db)
         .catch((cause: unknown) => {

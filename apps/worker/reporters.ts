@@ -1,0 +1,53 @@
+/** The reporters of the config as the delivery stage knows them. */
+import type { Config, Database, Reporter as ReporterConfig } from '@llmproxy/config';
+import { databaseSchedule, webhookReporter, type Reporter } from '@llmproxy/delivery';
+import { EventsRefused, openLedger, sqlAddress, type Ledger } from '@llmproxy/ledger';
+
+// Values that a database refuses are refused again; a second look is for the case that someone has just mended it.
+const refusedAttemptsMax = 2;
+// SQLite has one writer at a time, and a second connection to wait for is one too many for the servers' deadlocks.
+const databaseWritesAtOnce = 1;
+
+/** @throws Error when a reporter names a database that is not there */
+export function reportersOf(config: Pick<Config, 'usage' | 'storage'>): Reporter[] {
+  if (!config.usage.enabled) return [];
+  return config.usage.reporters.map((reporter) => reporterOf(reporter, config.storage.databases));
+}
+
+function reporterOf(reporter: ReporterConfig, databases: readonly Database[]): Reporter {
+  if (reporter.type === 'webhook') {
+    const { url, method, timeout, retry, headers, secret } = reporter.webhook;
+    return webhookReporter({
+      name: reporter.name,
+      url,
+      method,
+      timeoutMs: timeout,
+      attemptsMax: retry + 1,
+      headers,
+      secret,
+    });
+  }
+  const { storage, table } = reporter.database;
+  const database = databases.find(({ name }) => name === storage);
+  if (!database) throw new Error(`reporter ${reporter.name}: no enabled database is called ${storage}`);
+  return databaseReporter(reporter.name, ledgerOf(database, table));
+}
+
+function ledgerOf(database: Database, table: string): Ledger {
+  if (database.driver === 'sqlite') return openLedger({ driver: 'sqlite', path: database.path, table });
+  const { driver, max_open_conns } = database;
+  return openLedger({ driver, url: sqlAddress(driver, database), table, connectionsMax: max_open_conns });
+}
+
+function databaseReporter(name: string, ledger: Ledger): Reporter {
+  return {
+    name,
+    unit: 'batch',
+    attemptsMax: refusedAttemptsMax,
+    concurrency: databaseWritesAtOnce,
+    schedule: databaseSchedule,
+    deliver: (events) => ledger.insert(events),
+    isAway: (cause) => !(cause instanceof EventsRefused),
+    close: () => ledger.close(),
+  };
+}

@@ -1,0 +1,55 @@
+/** The worker's parts, put together: queue → fan-out → one delivery queue per reporter. */
+import type { Config } from '@llmproxy/config';
+import { openDelivery } from '@llmproxy/delivery';
+import { serveManagement, watchEventLoopLag, type Logger, type Readiness } from '@llmproxy/telemetry';
+import { openUsageConsumer } from '@llmproxy/usage-queue';
+import { Registry } from 'prom-client';
+import { watchQueues, workerMetrics } from './metrics.ts';
+import { reportersOf } from './reporters.ts';
+
+export interface UsageWorker {
+  /** Address of the probes and metrics; undefined when they are not served. */
+  management: string | undefined;
+  /** Resolves when Redis is there and every queue is being worked on. */
+  ready(): Promise<void>;
+  /** Finishes what is under way, at most `deadlineMs`; the rest stays queued for the next worker. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+export interface WorkerOptions {
+  config: Config;
+  log: Logger;
+  managementListen?: string | undefined;
+}
+
+/** @throws Error when the config has no Redis, a reporter cannot be built, or the management address is taken */
+export async function openWorker({ config, log, managementListen }: WorkerOptions): Promise<UsageWorker> {
+  const redisUrl = config.redis.url;
+  if (redisUrl === undefined) throw new Error('no Redis: set redis.url in the config, or LLMPROXY_REDIS_URL');
+  const registry = new Registry();
+  const webhooks = config.usage.reporters.filter(({ type }) => type === 'webhook').map(({ name }) => name);
+  const metrics = workerMetrics(registry, new Set(webhooks));
+  const delivery = openDelivery({ redisUrl, reporters: reportersOf(config), log, onOutcome: metrics.count });
+  const consumer = openUsageConsumer({ redisUrl, log, handle: delivery.fanOut });
+  watchQueues(registry, { usageDepth: consumer.depth, reporters: delivery.states });
+  watchEventLoopLag(registry);
+
+  // A reporter that fails does not make the worker unready: its deliveries wait, which is what the worker is for.
+  const ready = (): Readiness => ({
+    ok: consumer.isConnected(),
+    checks: { redis: consumer.isConnected() ? 'ok' : 'not connected', ...delivery.health() },
+  });
+  const management =
+    managementListen === undefined
+      ? undefined
+      : await serveManagement({ listen: managementListen, ready, metrics: () => registry.metrics() });
+  return {
+    management: management?.address,
+    ready: async () => void (await Promise.all([consumer.ready(), delivery.ready()])),
+    close: async (deadlineMs) => {
+      await consumer.close(deadlineMs);
+      await delivery.close(deadlineMs);
+      await management?.close();
+    },
+  };
+}
