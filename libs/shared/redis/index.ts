@@ -4,3 +4,11 @@ export { startEmbeddedRedis } from './embedded.ts';
 export type { EmbeddedRedis } from './embedded.ts';
 export { bullPrefix, redisKeys } from './redis-keys.ts';
 export { spawnRedisServer } from './spawn.ts';
+export {
+  followVerdicts,
+  isHealthy,
+  publishVerdict,
+  readVerdicts,
+  removeVerdicts,
+} from './health-verdicts.ts';
+export type { HealthVerdict } from './health-verdicts.ts';

@@ -1,0 +1,174 @@
+/**
+ * The contract between the scheduler, which probes backends, and the gateways, which follow what it found: one hash
+ * `lp:health` (backend → verdict as JSON) and a channel of the same name that carries each change.
+ */
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { redisKeys } from './redis-keys.ts';
+
+const HealthVerdict = z.object({
+  backend: z.string(),
+  healthy: z.boolean(),
+  /** Latest probes in a row that speak against `healthy`; 0 when the last one agreed with it. */
+  streak: z.int().nonnegative(),
+  /** When the probe ended, ms since 1970 UTC by the scheduler's clock. */
+  checkedAtMs: z.number(),
+  /** From the request to the head of the answer; null when there was none. */
+  latencyMs: z.number().nonnegative().nullable(),
+  /** Why the last probe failed; null when it succeeded. */
+  error: z.string().nullable(),
+});
+export type HealthVerdict = z.output<typeof HealthVerdict>;
+
+const Change = z.union([HealthVerdict, z.strictObject({ removed: z.array(z.string()) })]);
+
+/** Verdicts live this many intervals: long enough for one lost probe, short enough for a dead scheduler to be noticed. */
+const intervalsMax = 3;
+
+/**
+ * Whether a backend may get requests. Unknown counts as healthy: no verdict yet, or one older than 3 intervals, as
+ * when every scheduler is gone.
+ * @param intervalMs longest usual time between two verdicts: the probe interval or, when that is longer, the timeout
+ */
+export function isHealthy(verdict: HealthVerdict | undefined, nowMs: number, intervalMs: number): boolean {
+  return verdict === undefined || verdict.healthy || nowMs - verdict.checkedAtMs > intervalsMax * intervalMs;
+}
+
+/**
+ * Stores a verdict and tells the gateways, both or neither.
+ * @throws Error when Redis cannot be reached
+ */
+export async function publishVerdict(redis: Redis, verdict: HealthVerdict): Promise<void> {
+  const json = JSON.stringify(verdict);
+  await whole(
+    redis.multi().hset(redisKeys.health, verdict.backend, json).publish(redisKeys.health, json).exec(),
+  );
+}
+
+/**
+ * Forgets backends, which count as healthy from then on, and tells the gateways.
+ * @throws Error when Redis cannot be reached
+ */
+export async function removeVerdicts(redis: Redis, backends: readonly string[]): Promise<void> {
+  if (backends.length === 0) return;
+  const json = JSON.stringify({ removed: backends });
+  await whole(
+    redis
+      .multi()
+      .hdel(redisKeys.health, ...backends)
+      .publish(redisKeys.health, json)
+      .exec(),
+  );
+}
+
+/** The latest verdict of each backend. @throws Error when Redis cannot be reached */
+export async function readVerdicts(redis: Redis): Promise<Map<string, HealthVerdict>> {
+  return parseAll(await redis.hgetall(redisKeys.health));
+}
+
+export interface FollowVerdicts {
+  /** A connection that may subscribe; it is neither opened nor closed here. */
+  subscriber: Redis;
+  /** A connection for ordinary commands, best one whose commands fail while Redis is away. */
+  reader: Redis;
+  /** Called with all verdicts after each probe and each removal; the map is never changed afterwards. */
+  onVerdicts(verdicts: ReadonlyMap<string, HealthVerdict>): void;
+  /** How often the hash is read in full, which heals lost messages. Default 1000. */
+  intervalMs?: number;
+}
+
+/**
+ * Follows the verdicts: at once through the channel, and within one interval when a message was lost. While Redis is
+ * away the last verdicts stay, and grow stale by themselves.
+ */
+export function followVerdicts({ subscriber, reader, onVerdicts, intervalMs = 1000 }: FollowVerdicts): {
+  close(): void;
+} {
+  let known: Verdicts = new Map();
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  /** Backends that messages spoke of while the hash was being read: the reading may be older than they are. */
+  const changedMeanwhile = new Set<string>();
+
+  const tell = (next: Verdicts): void => {
+    known = next;
+    if (!closed) onVerdicts(next);
+  };
+  const onMessage = (channel: string, message: string): void => {
+    const change = channel === redisKeys.health ? parsed(Change, message) : undefined;
+    if (change === undefined) return;
+    for (const name of 'removed' in change ? change.removed : [change.backend]) changedMeanwhile.add(name);
+    tell(applied(known, change));
+  };
+  const poll = async (): Promise<void> => {
+    changedMeanwhile.clear();
+    try {
+      const read = await readVerdicts(reader);
+      for (const name of changedMeanwhile) keepAs(known, name, read);
+      if (!sameVerdicts(known, read)) tell(read);
+    } catch {
+      // Redis is away: whoever owns the connection logs it
+    }
+    if (!closed) timer = setTimeout(poll, intervalMs);
+  };
+  // ioredis subscribes again after a reconnection, but only where the first subscription was accepted.
+  const subscribe = (): void => void subscriber.subscribe(redisKeys.health).catch(() => undefined);
+
+  subscriber.on('message', onMessage);
+  subscriber.on('ready', subscribe);
+  if (subscriber.status === 'ready') subscribe();
+  void poll();
+  return {
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      subscriber.off('message', onMessage);
+      subscriber.off('ready', subscribe);
+      subscriber.unsubscribe(redisKeys.health).catch(() => undefined);
+    },
+  };
+}
+
+type Verdicts = ReadonlyMap<string, HealthVerdict>;
+
+function applied(known: Verdicts, change: z.output<typeof Change>): Verdicts {
+  const next = new Map(known);
+  if ('removed' in change) for (const name of change.removed) next.delete(name);
+  else next.set(change.backend, change);
+  return next;
+}
+
+function keepAs(known: Verdicts, name: string, next: Map<string, HealthVerdict>): void {
+  const verdict = known.get(name);
+  if (verdict === undefined) next.delete(name);
+  else next.set(name, verdict);
+}
+
+function sameVerdicts(a: Verdicts, b: Verdicts): boolean {
+  return (
+    a.size === b.size &&
+    [...a].every(([name, verdict]) => JSON.stringify(verdict) === JSON.stringify(b.get(name)))
+  );
+}
+
+function parseAll(fields: Readonly<Record<string, string>>): Map<string, HealthVerdict> {
+  const verdicts = new Map<string, HealthVerdict>();
+  for (const [backend, json] of Object.entries(fields)) {
+    const verdict = parsed(HealthVerdict, json);
+    if (verdict !== undefined) verdicts.set(backend, verdict);
+  }
+  return verdicts;
+}
+
+/** What cannot be read, say of another version, is as good as nothing: a gateway never stops over a verdict. */
+function parsed<T>(schema: z.ZodType<T>, json: string): T | undefined {
+  try {
+    return schema.safeParse(JSON.parse(json)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+async function whole(replies: Promise<[error: Error | null, result: unknown][] | null>): Promise<void> {
+  for (const [error] of (await replies) ?? []) if (error) throw error;
+}
