@@ -46,11 +46,16 @@ export function workerMetrics(registry: Registry, webhooks: ReadonlySet<string>)
 /** Registers the series that are read from Redis at each scrape; without an answer from it they are absent. */
 export function watchQueues(registry: Registry, queues: Queues): void {
   const registers = [registry];
-  const deadLetters = new Gauge({
+  new Gauge({
     name: 'llmproxy_dead_letters',
     help: 'Deliveries kept after their last attempt, to be replayed.',
     labelNames: ['reporter'],
     registers,
+    async collect() {
+      const reporters = await soon(queues.reporters(), []);
+      this.reset();
+      for (const { name, deadLetters } of reporters) this.set({ reporter: name }, deadLetters);
+    },
   });
   new Gauge({
     name: 'llmproxy_queue_depth',
@@ -58,17 +63,13 @@ export function watchQueues(registry: Registry, queues: Queues): void {
     labelNames: ['queue'],
     registers,
     async collect() {
-      const [usage, reporters] = await soon(Promise.all([queues.usageDepth(), queues.reporters()]), [
-        undefined,
-        [],
+      const [usage, reporters] = await Promise.all([
+        soon(queues.usageDepth(), undefined),
+        soon(queues.reporters(), []),
       ]);
       this.reset();
-      deadLetters.reset();
       if (usage !== undefined) this.set({ queue: 'usage' }, usage);
-      for (const { name, depth, deadLetters: dead } of reporters) {
-        this.set({ queue: `usage-${name}` }, depth);
-        deadLetters.set({ reporter: name }, dead);
-      }
+      for (const { name, depth } of reporters) this.set({ queue: `usage-${name}` }, depth);
     },
   });
 }
