@@ -40,7 +40,10 @@ const sentryScript = `
 read -r _ && exit 0
 kill -s "$1" "$2" 2>/dev/null
 waited=0
-while kill -0 "$2" 2>/dev/null && [ $waited -lt 300 ]; do sleep 0.1; waited=$((waited + 1)); done
+while kill -0 "$2" 2>/dev/null && [ $waited -lt 300 ]; do
+  case "$(cat "/proc/$2/stat" 2>/dev/null)" in *') Z '*) break ;; esac # ended, but nobody took note
+  sleep 0.1; waited=$((waited + 1))
+done
 kill -s KILL "$2" 2>/dev/null
 [ -z "$3" ] || rm -rf "$3"`;
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { closeRedis, connectRedis, startEmbeddedRedis } from './index.ts';
@@ -90,9 +90,12 @@ test('after stop the process is gone and stopping again is harmless', async () =
 
 test('a folder with a long path and spaces works', async () => {
   const long = join(dataDir, 'a folder of data'.repeat(10), 'ü');
-  const { url } = await start(long);
+  const redis = await start(long);
+  const { url } = redis;
   expect(await query(url, (redis) => redis.ping())).toBe('PONG');
   expect(url.length).toBeLessThan(long.length);
+  await redis.stop();
+  expect(existsSync(dirname(new URL(url).pathname))).toBe(false);
 });
 
 test('the server ends by itself, its data saved, when its process is killed', async () => {

@@ -3,9 +3,9 @@
  * unix socket that only this user can open, and never outlives the process that started it by more than its save.
  */
 import { createHash } from 'node:crypto';
-import { lstat, mkdir } from 'node:fs/promises';
+import { lstat, mkdir, rm } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { RedisBinaryChoice } from './redis-binary.ts';
 import { ask, spawnRedisServer } from './spawn.ts';
 import { claim } from './tenancy.ts';
@@ -54,6 +54,7 @@ export async function startEmbeddedRedis(choice: EmbeddedRedisChoice): Promise<E
         await ask(socket, (redis) => redis.shutdown('SAVE'));
         await server.stop();
         await tenancy.release();
+        if (dirname(socket) !== dataDir) await rm(dirname(socket), { recursive: true, force: true });
       },
     };
   } catch (cause) {

@@ -32,8 +32,13 @@ export async function spawnRedisServer(start: RedisServerStart): Promise<ServerP
     stopSignal: start.stopSignal,
     removeAfter: start.removeAfter,
   });
-  await untilReady(server, binary.command, () => answers(start.socket));
-  return server;
+  try {
+    await untilReady(server, binary.command, () => answers(start.socket));
+    return server;
+  } catch (cause) {
+    await server.stop();
+    throw cause;
+  }
 }
 
 /** Whether a Redis that has finished loading answers on `socket`, be it only to ask for a password. */

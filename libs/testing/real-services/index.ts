@@ -1,0 +1,10 @@
+export { mariadbForTests, postgresForTests, redisForTests } from './for-tests.ts';
+export type { PlaceForTest } from './for-tests.ts';
+export { startMariadb } from './mariadb.ts';
+export { debianNginx } from './nginx.ts';
+export type { NginxBinary } from './nginx.ts';
+export { startPostgres } from './postgres.ts';
+export type { PrivateServer, PrivateServerChoice } from './private-server.ts';
+export { startRedis } from './redis.ts';
+export { startServicesForTests } from './services.ts';
+export type { ServicesForTests } from './services.ts';
