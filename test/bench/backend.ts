@@ -12,6 +12,8 @@ export interface MockBackend {
 export interface BackendStats {
   readonly streamsBegun: number;
   readonly streamsCompleted: number;
+  /** Streams whose reader closed the connection before their end. */
+  readonly streamsCut: number;
   readonly chunks: number;
   /** Bytes handed to the kernel. */
   readonly bytesSent: number;

@@ -56,6 +56,7 @@ export const maxRate = (measured: Measured): number =>
 
 export async function closedRounds(bench: Bench, all: readonly Measured[]): Promise<void> {
   const { settings } = bench;
+  for (const { target } of all) await compileCode(bench, target);
   for (let round = 1; round <= settings.rounds; round += 1) {
     for (const measured of all) {
       const report = await bench.generator.run({
@@ -73,6 +74,12 @@ export async function closedRounds(bench: Bench, all: readonly Measured[]): Prom
       );
     }
   }
+}
+
+/** An unmeasured run: a JavaScript engine needs some ten thousand requests until its code is compiled for good. */
+async function compileCode({ generator, settings }: Bench, target: Target): Promise<void> {
+  const once = { watch: {}, connections: settings.connections, warmUpMs: 0, durationMs: settings.compileMs };
+  await generator.run({ mode: 'closed', to: target.to, ...once });
 }
 
 export async function streamRounds(bench: Bench, all: readonly Measured[]): Promise<void> {

@@ -73,8 +73,7 @@ export const streamHead =
 
 const chunked = (event: string): string => `${event.length.toString(16)}\r\n${event}\r\n`;
 
-const chunkStart =
-  '{"id":"c-1","object":"chat.completion.chunk","created":1700000000,"model":"m",';
+const chunkStart = '{"id":"c-1","object":"chat.completion.chunk","created":1700000000,"model":"m",';
 /** Stands before the send time (16 digits, monotonic microseconds) in every content chunk. */
 export const stampMark = '"system_fingerprint":"us-';
 export const stampDigits = 16;

@@ -18,7 +18,7 @@ import {
 } from './mock-answers.ts';
 import type { StreamScript } from './mock-answers.ts';
 
-const stats = { requests: 0, streamsBegun: 0, streamsCompleted: 0, chunks: 0, bytesSent: 0 };
+const stats = { requests: 0, streamsBegun: 0, streamsCompleted: 0, streamsCut: 0, chunks: 0, bytesSent: 0 };
 const sockets = new Set<Socket>();
 const chunkMakers = new Map<number, () => string>();
 
@@ -60,6 +60,7 @@ class Connection {
     socket.on('close', () => {
       clearTimeout(this.#timer);
       sockets.delete(socket);
+      if (this.#streaming) stats.streamsCut += 1;
       stats.bytesSent += socket.bytesWritten - socket.writableLength;
     });
   }

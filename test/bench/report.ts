@@ -234,7 +234,7 @@ ${instruments(run)}
 
 ${rounds(run)}
 
-- CPU is user + system time of the whole process tree from \`/proc/<pid>/stat\` between the ends of the measured window (resolution 10 ms, window ${settings.closedMs / 1000} s), divided by the answers that arrived within it. Warm-up of ${settings.warmUpMs / 1000} s before each window.
+- CPU is user + system time of the whole process tree from \`/proc/<pid>/stat\` between the ends of the measured window (resolution 10 ms, window ${settings.closedMs / 1000} s), divided by the answers that arrived within it. Before the first round each target takes ${settings.compileMs / 1000} s of the same load unmeasured, and ${settings.warmUpMs / 1000} s before each window.
 - Every answer is checked: status, length of the body, number of chunks, \`[DONE]\`.
 - All processes share ${availableParallelism()} cores: throughput is that of the machine, not of a target with cores of its own; CPU per request is the number to compare. Kernel work for a target's sockets counts as the target's.
 - Ratios are steadier than absolute numbers; on a shared or virtual machine expect ± 10 % in CPU and far more in p99.

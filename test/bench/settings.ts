@@ -1,6 +1,8 @@
 /** How much is measured; all bounded, in count and in time. */
 export interface Settings {
   readonly rounds: number;
+  /** Unmeasured load on each target before the first round. */
+  readonly compileMs: number;
   readonly warmUpMs: number;
   readonly closedMs: number;
   readonly connections: number;
@@ -14,6 +16,7 @@ export interface Settings {
 
 const full: Settings = {
   rounds: 3,
+  compileMs: 4_000,
   warmUpMs: 1_000,
   closedMs: 4_000,
   connections: 64,
@@ -25,7 +28,14 @@ const full: Settings = {
   streamEvery: 10,
 };
 
-const quick: Settings = { ...full, rounds: 1, closedMs: 2_000, streamsMs: 1_000, halfLoadMs: 2_000 };
+const quick: Settings = {
+  ...full,
+  rounds: 1,
+  compileMs: 3_000,
+  closedMs: 2_000,
+  streamsMs: 1_000,
+  halfLoadMs: 2_000,
+};
 
 /** @throws Error on an argument it does not know */
 export function settingsFrom(args: readonly string[]): Settings {

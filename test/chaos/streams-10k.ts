@@ -40,8 +40,8 @@ async function run({ gateway, backend, generator, say }: Stand): Promise<readonl
       say(phase === 'begun' ? `opening ${streams} streams …` : 'all streams have begun');
       if (phase !== 'all-open') return;
       const count = async (): Promise<void> => {
-        const { streamsBegun, streamsCompleted } = await backend.stats();
-        openAtOnce = streamsBegun - streamsCompleted;
+        const { streamsBegun, streamsCompleted, streamsCut } = await backend.stats();
+        openAtOnce = streamsBegun - streamsCompleted - streamsCut;
       };
       counted.push(count());
     },
