@@ -7,7 +7,9 @@ const connectMs = 5_000;
 const lockS = 60;
 const dataException = '22';
 const integrityViolation = '23';
+// These two come with the general SQLSTATE HY000.
 const incorrectValue = 1366;
+const checkViolation = 3819;
 
 export function mysqlEngine(url: string, connectionsMax: number): Engine {
   const pool = createPool({
@@ -39,7 +41,7 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
     exclusively: (work) => locked(db, work),
     refusedValues: (cause) =>
       cause instanceof TypeError ||
-      errorField(cause, 'errno') === incorrectValue ||
+      [incorrectValue, checkViolation].includes(Number(errorField(cause, 'errno'))) ||
       [dataException, integrityViolation].includes(String(errorField(cause, 'sqlState')).slice(0, 2)),
     close: () => db.destroy(),
   };
