@@ -1,5 +1,5 @@
 /** The keys of every enabled provider; those that live in files of their own are read and checked here. */
-import { dirname, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { providersOf } from './core/check-auth.ts';
 import type { KeyEntry, KeyList } from './core/check-auth.ts';
 import type { Blocks } from './core/check-links.ts';
@@ -66,7 +66,7 @@ function readKeyFile(
   { config, path, at }: KeyFilePlace,
   env: Env,
 ): { list: KeyList; problems: readonly Problem[] } {
-  const file = relative('', resolve(dirname(config.file), path));
+  const file = isAbsolute(path) ? path : join(dirname(config.file), path);
   const text = readText(file, 'the file of keys');
   const none = { yaml: config, path: at, keys: [] };
   if (typeof text !== 'string') return { list: none, problems: [config.problem(at, text.message)] };

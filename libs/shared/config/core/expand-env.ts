@@ -33,7 +33,8 @@ function lookUp(inside: string, env: Env): { text: string } | { problem: string 
   if (name === undefined) {
     return { problem: 'what stands in ${…} is no variable name; a plain dollar sign is written $$' };
   }
-  const text = env[name] === '' ? (fallback ?? '') : (env[name] ?? fallback);
+  const value = Object.hasOwn(env, name) ? env[name] : undefined;
+  const text = value === '' ? (fallback ?? '') : (value ?? fallback);
   if (text !== undefined) return { text };
   return { problem: `the environment variable ${name} is not set; \${${name}:-…} would give it a default` };
 }

@@ -28,5 +28,11 @@ export function nearest(word: string, candidates: readonly string[]): string | u
     const allowed = Math.max(1, Math.floor(Math.min(word.length, candidate.length) / 3));
     if (distance <= allowed && distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
-  return best;
+  return best ?? onlyLonger(word, candidates);
+}
+
+/** `user` for `user_id`: the one candidate that goes on where the word ends. */
+function onlyLonger(word: string, candidates: readonly string[]): string | undefined {
+  const longer = candidates.filter((candidate) => word.length >= 4 && candidate.startsWith(word));
+  return longer.length === 1 ? longer[0] : undefined;
 }

@@ -76,11 +76,14 @@ function block(name: string, node: SchemaNode): string {
   const entry = list ? (node.items ?? node) : node;
   return [
     `### \`${name}\`\n`,
-    `${list ? 'List. ' : ''}${node.description ?? ''}\n`,
+    `${list ? listNote(node) : ''}${node.description ?? ''}\n`,
     table(rowsOf(entry)),
     `\`\`\`yaml\n${examples[name] ?? ''}\n\`\`\`\n`,
   ].join('\n');
 }
+
+const listNote = (node: SchemaNode): string =>
+  node.default === undefined ? 'List. ' : 'List, by default empty. ';
 
 function rowsOf(entry: SchemaNode): Row[] {
   return settingsOf(entry).map(([path, node]): Row => {

@@ -50,16 +50,14 @@ interface Context {
 
 function problemsOf(yaml: YamlFile, issue: Issue, { data, json }: Context): Problem[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
-      const path = [...issue.path, key];
-      const problem = yaml.problem(path, unknownKey(path, json), 'key');
-      return isPrintable(key) ? problem : { ...problem, path: renderPath(issue.path) };
-    });
+    return issue.keys.map((key) => unknownKey(yaml, [...issue.path, key], { data, json }));
   }
   const value = valueAt(data, issue.path);
   const entry = findNotBuilt(issue.path, value);
   const message = entry === undefined ? issue.message : notBuiltMessage(entry);
-  return [yaml.problem(issue.path, message, issue.code === 'invalid_key' ? 'key' : 'value')];
+  const problem = yaml.problem(issue.path, message, issue.code === 'invalid_key' ? 'key' : 'value');
+  const named = schemaAt(json, issue.path) !== undefined || isName(String(issue.path.at(-1)), value);
+  return [named ? problem : { ...problem, path: renderPath(issue.path.slice(0, -1)) }];
 }
 
 const valueAt = (data: unknown, path: Path): unknown =>
@@ -68,22 +66,31 @@ const valueAt = (data: unknown, path: Path): unknown =>
     data,
   );
 
-/** An API key in the place of a setting's name must not be repeated; setting names are words. */
-const isPrintable = (key: string): boolean =>
-  /^[a-z]+([_-][a-z]+)*$/i.test(key) && key.length <= 40 && !/^[sp]k-/.test(key);
-
-function unknownKey(path: Path, json: SchemaNode): string {
+function unknownKey(yaml: YamlFile, path: Path, { data, json }: Context): Problem {
   const entry = findNotBuilt(path, undefined);
-  if (entry !== undefined) return notBuiltMessage(entry);
+  if (entry !== undefined) return yaml.problem(path, notBuiltMessage(entry), 'key');
+  const meant = meantKey(path, json);
+  const message =
+    meant === undefined ? 'unknown key' : `unknown key${meant.where}; did you mean ${meant.path}?`;
+  const problem = yaml.problem(path, message, 'key');
+  const named = meant !== undefined || isName(String(path.at(-1)), valueAt(data, path));
+  return named ? problem : { ...problem, path: renderPath(path.slice(0, -1)) };
+}
+
+/**
+ * Whether a key that the schema does not know may be repeated: it looks like a name, and has a value. A password or
+ * API key that slipped into the place of a name, such as the bare word in `{ key, secret }`, is not repeated.
+ */
+const isName = (key: string, value: unknown): boolean =>
+  value !== null && /^[a-z]+([_-][a-z]+)*$/i.test(key) && key.length <= 40 && !/^[sp]k[-_]/i.test(key);
+
+function meantKey(path: Path, json: SchemaNode): { path: string; where: string } | undefined {
   const key = String(path.at(-1));
   const block = path.slice(0, -1);
   const close = nearest(key, Object.keys(schemaAt(json, block)?.properties ?? {}));
-  if (close !== undefined) return `unknown key; did you mean ${renderPath([...block, close])}?`;
-  const elsewhere = settingsOf(json).filter(([known]) => known.endsWith(`.${key}`));
-  const [only] = elsewhere;
-  return only !== undefined && elsewhere.length === 1
-    ? `unknown key here; did you mean ${only[0]}?`
-    : 'unknown key';
+  if (close !== undefined) return { path: renderPath([...block, close]), where: '' };
+  const [only, ...others] = settingsOf(json).filter(([known]) => known.endsWith(`.${key}`));
+  return only === undefined || others.length > 0 ? undefined : { path: only[0], where: ' here' };
 }
 
 const kinds: Readonly<Record<string, string>> = {
