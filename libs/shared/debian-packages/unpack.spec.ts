@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { libraryPath, unpackDebianPackages } from './index.ts';
 
 /** A Debian mirror of two tiny packages on a real port: `greeting` depends on `greeting-data`. */
@@ -153,13 +153,9 @@ test('what a killed process left half unpacked is removed', async () => {
 });
 
 test('without apt the message says what is needed', async () => {
-  const path = process.env['PATH'];
-  process.env['PATH'] = '/nonexistent';
-  try {
-    await expect(greeting()).rejects.toThrow(/apt-get cannot be run.*This needs Debian or Ubuntu/);
-  } finally {
-    process.env['PATH'] = path;
-  }
+  vi.stubEnv('PATH', '/nonexistent');
+  await expect(greeting()).rejects.toThrow(/apt-get cannot be run.*This needs Debian or Ubuntu/);
+  vi.unstubAllEnvs();
 });
 
 test('the library path names every folder with libraries', async () => {

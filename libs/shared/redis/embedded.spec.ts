@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +17,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  vi.unstubAllEnvs();
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   await rm(dataDir, { recursive: true, force: true });
 });
@@ -143,13 +144,25 @@ test('data that cannot be read is told with the words of redis-server, and the f
   expect(await query(again.url, (redis) => redis.get('kept'))).toBe('yes');
 });
 
+test.runIf(existsSync('/usr/bin/apt-get'))(
+  'where no redis-server is installed, the one of a Debian package runs',
+  async () => {
+    const programs = join(dataDir, 'programs');
+    await mkdir(programs);
+    for (const name of await readdir('/usr/bin')) {
+      if (!/^(redis|valkey)/.test(name)) await symlink(join('/usr/bin', name), join(programs, name));
+    }
+    vi.stubEnv('PATH', programs);
+    const { url } = await start();
+    expect(await query(url, (redis) => redis.info('server'))).toMatch(
+      /executable:.*\/usr\/bin\/redis-server/,
+    );
+    expect(await query(url, (redis) => redis.incr('counter'))).toBe(1);
+  },
+);
+
 test('without any redis-server the choices are named', async () => {
-  const path = process.env['PATH'];
-  process.env['PATH'] = '/nonexistent';
-  try {
-    const attempt = startEmbeddedRedis({ dataDir, cacheDir: join(dataDir, 'cache') });
-    await expect(attempt).rejects.toThrow(/none in PATH.*Install redis-server or valkey-server.*redis\.url/);
-  } finally {
-    process.env['PATH'] = path;
-  }
+  vi.stubEnv('PATH', '/nonexistent');
+  const attempt = startEmbeddedRedis({ dataDir, cacheDir: join(dataDir, 'cache') });
+  await expect(attempt).rejects.toThrow(/none in PATH.*Install redis-server or valkey-server.*redis\.url/);
 });

@@ -21,6 +21,9 @@ import {
   startServicesForTests,
 } from './index.ts';
 
+// On a machine that has never run the tests, the first use of each server downloads it.
+vi.setConfig({ testTimeout: 180_000 });
+
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
