@@ -1,0 +1,195 @@
+import { redisForTests } from '@llmproxy/real-services';
+import { bullPrefix, closeRedis, connectRedis, spawnRedisServer } from '@llmproxy/redis';
+import { Queue } from 'bullmq';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { openUsageConsumer, openUsageProducer, queueDepth, usageQueueName } from './index.ts';
+import type { UsageProducerOptions } from './index.ts';
+import { usageEvent } from './usage-event.fixture.ts';
+import type { UsageEvent } from './usage-event.ts';
+
+const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const patient = { timeout: 25_000 };
+
+function freshFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'uq-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+async function freshRedis(): Promise<string> {
+  const redis = await redisForTests();
+  onTestFinished(() => redis[Symbol.asyncDispose]());
+  return redis.url;
+}
+
+/** A Redis of its own that can be killed and started again on its data. */
+async function killableRedis() {
+  const dir = freshFolder();
+  const socket = join(dir, 'r.sock');
+  const settings = { dir, save: '', appendonly: 'yes', appendfsync: 'always' };
+  const start = () => spawnRedisServer({ socket, settings, stopSignal: 'SIGKILL' });
+  let server = await start();
+  onTestFinished(() => server.stop());
+  return {
+    url: `unix://${socket}`,
+    kill: () => server.stop(),
+    restart: async () => void (server = await start()),
+  };
+}
+
+function produce(redisUrl: string, options: Partial<UsageProducerOptions> = {}) {
+  const producer = openUsageProducer({ redisUrl, spoolDir: freshFolder(), log: silent, ...options });
+  onTestFinished(() => producer.close());
+  return producer;
+}
+
+/** How often each event was handled, by its id. */
+async function consume(redisUrl: string, refuseFirst = 0): Promise<Map<string, number>> {
+  const handled = new Map<string, number>();
+  let refused = 0;
+  const consumer = openUsageConsumer({
+    redisUrl,
+    log: silent,
+    handle: (events) => {
+      if (refused < refuseFirst) {
+        refused += 1;
+        return Promise.reject(new Error('not now'));
+      }
+      for (const { event_id } of events) handled.set(event_id, (handled.get(event_id) ?? 0) + 1);
+      return Promise.resolve();
+    },
+  });
+  onTestFinished(() => consumer.close(1_000));
+  await consumer.ready();
+  return handled;
+}
+
+const someEvents = (count: number) => Array.from({ length: count }, () => usageEvent());
+const onceEach = (events: readonly UsageEvent[]) => new Map(events.map(({ event_id }) => [event_id, 1]));
+
+async function depth(url: string): Promise<number> {
+  const redis = connectRedis({ url, connectionName: 'spec', whenDown: 'queue' });
+  return queueDepth(redis, usageQueueName).finally(() => closeRedis(redis));
+}
+
+test('every event that was pushed is handled once, in batches', async () => {
+  const url = await freshRedis();
+  const handled = await consume(url);
+  const producer = produce(url);
+  const events = someEvents(1_050);
+  for (const event of events) producer.push(event);
+  await producer.flush();
+  expect(producer.pending()).toBe(0);
+  expect(producer.counts()).toEqual({ sent: 1_050, spooled: 0, dropped: 0 });
+  await expect.poll(() => handled, patient).toEqual(onceEach(events));
+  await expect.poll(() => depth(url), patient).toBe(0);
+});
+
+test('a batch that is sent again is queued once, even when it has been handled meanwhile', async () => {
+  const url = await freshRedis();
+  const events = someEvents(10);
+  const send = async () => {
+    const producer = produce(url, { batchMs: 1_000 });
+    for (const event of events) producer.push(event);
+    await producer.close();
+  };
+  await send();
+  await send();
+  expect(await depth(url)).toBe(1);
+  const handled = await consume(url);
+  await expect.poll(() => handled.size, patient).toBe(10);
+  await send();
+  await expect.poll(() => depth(url), patient).toBe(0);
+  expect(handled).toEqual(onceEach(events));
+});
+
+test('a batch whose handling failed is handled again', async () => {
+  const url = await freshRedis();
+  const handled = await consume(url, 1);
+  const producer = produce(url);
+  const events = someEvents(3);
+  for (const event of events) producer.push(event);
+  await expect.poll(() => handled, patient).toEqual(onceEach(events));
+});
+
+test('with Redis killed and restarted while events are pushed, none is lost', async () => {
+  const redis = await killableRedis();
+  const handled = await consume(redis.url);
+  const producer = produce(redis.url, { batchMax: 10, sendMs: 500 });
+  const events: UsageEvent[] = [];
+  const pushUntil = async (done: () => boolean) => {
+    await expect
+      .poll(() => {
+        for (const event of someEvents(25)) {
+          events.push(event);
+          producer.push(event);
+        }
+        return done();
+      }, patient)
+      .toBe(true);
+  };
+  await pushUntil(() => handled.size > 100);
+  await Promise.all([redis.kill(), pushUntil(() => producer.counts().spooled > 100)]);
+  await Promise.all([redis.restart(), pushUntil(() => producer.counts().sent > 500)]);
+  await expect.poll(() => handled.size, patient).toBe(events.length);
+  expect(events.every(({ event_id }) => handled.has(event_id))).toBe(true);
+});
+
+test('with Redis away, close leaves every event on disk, and the next gateway sends them', async () => {
+  const spoolDir = freshFolder();
+  const events = someEvents(250);
+  const before = produce('redis://127.0.0.1:1/', { spoolDir, closeMs: 100 });
+  for (const event of events) before.push(event);
+  await before.close();
+  expect(before.counts()).toEqual({ sent: 0, spooled: 250, dropped: 0 });
+
+  const url = await freshRedis();
+  const handled = await consume(url);
+  produce(url, { spoolDir });
+  await expect.poll(() => handled, patient).toEqual(onceEach(events));
+  await expect.poll(() => readdirSync(spoolDir), patient).toEqual([]);
+});
+
+test('a Redis that does not answer holds no more events in memory than allowed', async () => {
+  const { url } = await killableRedis(); // of its own, because PAUSE stops a server for everyone
+  const pauser = connectRedis({ url, connectionName: 'spec', whenDown: 'queue' });
+  onTestFinished(() => closeRedis(pauser));
+  const handled = await consume(url);
+  const producer = produce(url, { heldMax: 200, sendMs: 5_000 });
+  producer.push(usageEvent());
+  await producer.flush(); // connected
+  await pauser.client('PAUSE', 1_500, 'WRITE');
+  const events = someEvents(5_000);
+  for (const event of events) producer.push(event);
+  await expect.poll(() => producer.counts().spooled, patient).toBeGreaterThan(4_000);
+  await producer.flush();
+  await expect.poll(() => handled.size, patient).toBe(5_001);
+  expect([...handled.values()].every((times) => times === 1)).toBe(true);
+});
+
+test('with neither Redis nor a disk, push goes on and the events wait', async () => {
+  const producer = produce('redis://127.0.0.1:1/', { spoolDir: '/dev/null/spool', closeMs: 10 });
+  for (const event of someEvents(300)) producer.push(event);
+  await expect.poll(() => producer.pending(), patient).toBe(300);
+  expect(producer.counts().dropped).toBe(0);
+});
+
+test('what is no batch goes to the failed set and blocks nothing', async () => {
+  const url = await freshRedis();
+  const connection = connectRedis({ url, connectionName: 'spec', whenDown: 'queue' });
+  const queue = new Queue(usageQueueName, { connection, prefix: bullPrefix });
+  onTestFinished(async () => {
+    await queue.close();
+    await closeRedis(connection);
+  });
+  await queue.add('batch', { not: 'a batch' }, { attempts: 1_000 });
+  const handled = await consume(url);
+  const producer = produce(url);
+  const event = usageEvent();
+  producer.push(event);
+  await expect.poll(() => handled, patient).toEqual(onceEach([event]));
+  await expect.poll(() => queue.getFailedCount(), patient).toBe(1);
+});
