@@ -20,7 +20,10 @@ const boundaries = (...spec) => [
       only('type:config', 'type:lib', ...spec.map(() => 'type:testing')),
       only('type:testing', 'type:testing', 'type:lib', 'type:config'),
       ...['type:stage', 'type:lib'].map((tag) => only(tag, 'type:lib', ...spec.map(() => 'type:testing'))),
-      { sourceTag: 'scope:data-plane', bannedExternalImports: ['pg', 'mysql2', 'mysql2/*', 'kysely', 'better-sqlite3'] },
+      {
+        sourceTag: 'scope:data-plane',
+        bannedExternalImports: ['pg', 'mysql2', 'mysql2/*', 'kysely', 'better-sqlite3'],
+      },
     ],
   },
 ];
@@ -28,7 +31,14 @@ const boundaries = (...spec) => [
 const coreIsPure = {
   'no-restricted-imports': [
     'error',
-    { patterns: [{ group: ['node:*', 'undici', 'ioredis', 'bullmq'], message: 'core/ is pure: data and nowMs in, data out.' }] },
+    {
+      patterns: [
+        {
+          group: ['node:*', 'undici', 'ioredis', 'bullmq'],
+          message: 'core/ is pure: data and nowMs in, data out.',
+        },
+      ],
+    },
   ],
   'no-restricted-globals': ['error', 'process', 'setTimeout', 'setInterval', 'performance', 'fetch'],
   'no-restricted-properties': [
@@ -39,7 +49,9 @@ const coreIsPure = {
 };
 
 export default tseslint.config(
-  { ignores: ['**/node_modules', '**/dist', '**/.cache', '**/.nx', '**/*.mjs', '**/*.js', 'vitest.config.ts'] },
+  {
+    ignores: ['**/node_modules', '**/dist', '**/.cache', '**/.nx', '**/*.mjs', '**/*.js', 'vitest.config.ts'],
+  },
   {
     files: ['**/*.ts'],
     plugins: { '@nx': nx, '@typescript-eslint': tseslint.plugin },
@@ -51,7 +63,10 @@ export default tseslint.config(
       '@nx/enforce-module-boundaries': boundaries(),
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: false }],
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],

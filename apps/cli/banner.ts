@@ -13,11 +13,19 @@ export function banner({ address, config, configPath, demo }: BannerFacts): stri
   const backends = config.backends.map(({ name, url }) => `${name} (${url})`).join(', ');
   const lines = ['', '  LLMProxy is ready', '', `  Address   ${address}/v1`, `  Backends  ${backends}`];
   lines.push(`  Config    ${configPath}`);
-  const metricsAt = config.management.listen === undefined ? `${address}${config.metrics.path}` : config.management.listen;
+  const metricsAt =
+    config.management.listen === undefined ? `${address}${config.metrics.path}` : config.management.listen;
   if (config.metrics.enabled) lines.push(`  Metrics   ${metricsAt}`);
   if (demo) {
-    lines.push(`  API key   ${demo.key}`, '', '  Try it (add "stream":true for a stream):', '', `  ${curlLine(address, demo.key)}`);
-  } else if (!config.auth.enabled) lines.push('  Warning   no auth block: anyone who reaches this address may use the backends');
+    lines.push(
+      `  API key   ${demo.key}`,
+      '',
+      '  Try it (add "stream":true for a stream):',
+      '',
+      `  ${curlLine(address, demo.key)}`,
+    );
+  } else if (!config.auth.enabled)
+    lines.push('  Warning   no auth block: anyone who reaches this address may use the backends');
   lines.push('', '  Ctrl-C stops everything.', '', '');
   return lines.join('\n');
 }

@@ -13,5 +13,7 @@ await build({
   logLevel: 'warning',
   external: ['pg-native'],
   // Bundled CommonJS packages call require(); an ES module has none of its own.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+  },
 });

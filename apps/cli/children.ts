@@ -36,7 +36,9 @@ export function startChild({ app, args, env, onLost }: ChildOptions): Child {
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const ready = new Promise<ReadyMessage>((resolve, reject) => {
     child.on('message', (message) => isReady(message) && resolve(message));
-    child.once('exit', (code) => reject(new Error(`${app} stopped before it was ready (exit code ${code ?? 'none'})`)));
+    child.once('exit', (code) =>
+      reject(new Error(`${app} stopped before it was ready (exit code ${code ?? 'none'})`)),
+    );
     child.once('error', reject);
   });
   ready.catch(() => undefined); // whoever awaits it hears of it

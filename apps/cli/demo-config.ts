@@ -20,7 +20,8 @@ export function demoConfig(dataDir: string): DemoConfig {
   const path = join(dataDir, 'demo.yaml');
   if (existsSync(path)) {
     const key = keyPattern.exec(readFileSync(path, 'utf8'))?.[1];
-    if (key === undefined) throw new Error(`${path} holds no "key: sk-llmproxy-…" any more; delete it for a new one.`);
+    if (key === undefined)
+      throw new Error(`${path} holds no "key: sk-llmproxy-…" any more; delete it for a new one.`);
     return { path, key, isNew: false };
   }
   const key = `sk-llmproxy-${randomBytes(24).toString('base64url')}`;
@@ -29,7 +30,9 @@ export function demoConfig(dataDir: string): DemoConfig {
   return { path, key, isNew: true };
 }
 
-const demoYaml = (key: string) => `# Written by \`llmproxy start\` without a config file. Copy it as a start for your own:
+const demoYaml = (
+  key: string,
+) => `# Written by \`llmproxy start\` without a config file. Copy it as a start for your own:
 #   npm start -- --config my.yaml
 # All settings: docs/reference/configuration.md
 server:

@@ -21,7 +21,9 @@ export async function installDependencies() {
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   if (status !== 0) {
-    console.error('llmproxy: npm ci failed (see above). The gateway needs its dependencies from the npm registry.');
+    console.error(
+      'llmproxy: npm ci failed (see above). The gateway needs its dependencies from the npm registry.',
+    );
     process.exit(1);
   }
 }

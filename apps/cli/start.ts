@@ -6,8 +6,9 @@ import { parseArgs } from 'node:util';
 import { loadConfig, type Config } from '@llmproxy/config';
 import { startEmbeddedRedis } from '@llmproxy/redis';
 import { startChild, type Child, type ChildOptions } from './children.ts';
-import { demoConfig } from './demo-config.ts';
+import { demoConfig, type DemoConfig } from './demo-config.ts';
 import { banner } from './banner.ts';
+import { noteEmbeddedRedis } from './redis-of.ts';
 
 const say = (text: string): void => void process.stderr.write(`llmproxy: ${text}\n`);
 
@@ -52,12 +53,15 @@ interface StartOptions {
   dataDir: string;
 }
 
-async function startAll(options: StartOptions, stoppers: Stoppers, fail: (why: string) => void): Promise<void> {
-  const isDemo = options.config === undefined && !existsSync('config.yaml');
-  const demo = isDemo ? demoConfig(resolve(options.dataDir)) : undefined;
-  const path = demo?.path ?? options.config ?? 'config.yaml';
+async function startAll(
+  options: StartOptions,
+  stoppers: Stoppers,
+  fail: (why: string) => void,
+): Promise<void> {
+  const { path, demo } = configFor(options);
   const env: Record<string, string> = {};
-  const run = (child: Omit<ChildOptions, 'onLost' | 'env'>) => superviseChild({ ...child, env }, stoppers, fail);
+  const run = (child: Omit<ChildOptions, 'onLost' | 'env'>) =>
+    superviseChild({ ...child, env }, stoppers, fail);
 
   if (demo) {
     say('no config file given: starting a demo backend');
@@ -81,6 +85,13 @@ async function startAll(options: StartOptions, stoppers: Stoppers, fail: (why: s
   process.stderr.write(banner({ address: gateway.address ?? '', config, configPath: path, demo }));
 }
 
+function configFor({ config, dataDir }: StartOptions): { path: string; demo: DemoConfig | undefined } {
+  if (config !== undefined) return { path: config, demo: undefined };
+  if (existsSync('config.yaml')) return { path: 'config.yaml', demo: undefined };
+  const demo = demoConfig(resolve(dataDir));
+  return { path: demo.path, demo };
+}
+
 /** Starts a child and, should it end by itself later, starts it again; before it was ever ready that is a failure. */
 async function superviseChild(
   options: Omit<ChildOptions, 'onLost'>,
@@ -95,7 +106,8 @@ async function superviseChild(
       ...options,
       onLost: (code) => {
         if (stopped || !everReady) return;
-        if (options.app === 'gateway') return fail(`the gateway ended by itself (exit code ${code ?? 'none'})`);
+        if (options.app === 'gateway')
+          return fail(`the gateway ended by itself (exit code ${code ?? 'none'})`);
         say(`${options.app} ended by itself (exit code ${code ?? 'none'}); starting it again`);
         setTimeout(() => {
           if (!stopped) current = begin();
@@ -123,6 +135,7 @@ async function embedRedis(config: Config, stoppers: Stoppers): Promise<string> {
     onProgress: say,
   });
   stoppers.push({ name: 'Redis', stop: () => redis.stop() });
+  noteEmbeddedRedis(config.data_dir, redis.url);
   return redis.url;
 }
 

@@ -29,12 +29,14 @@ export type AccessLog = (entry: AccessEntry) => void;
 /** `json`: the entry as one object. `combined`: the documented text line. */
 export function createAccessLog(destination: LogDestination, format: 'json' | 'combined'): AccessLog {
   if (format === 'combined') return (entry) => destination.write(`${combined(entry)}\n`);
-  return (entry) => destination.write(`{"level":"info","app":"gateway","msg":"request",${JSON.stringify(entry).slice(1)}\n`);
+  return (entry) =>
+    destination.write(`{"level":"info","app":"gateway","msg":"request",${JSON.stringify(entry).slice(1)}\n`);
 }
 
 function combined(entry: AccessEntry): string {
   const line =
-    `${entry.client_ip} - ${entry.user_id ?? '-'} [${clfTime(entry.time)}] "${entry.method} ${quoted(entry.path)}" ` +
+    `${entry.client_ip} - ${quoted(entry.user_id ?? '-')} [${clfTime(entry.time)}] ` +
+    `"${quoted(entry.method)} ${quoted(entry.path)}" ` +
     `${entry.status} ${Math.round(entry.latency_ms)}ms "${entry.backend_url ?? '-'}" ` +
     `model=${quoted(entry.model ?? '-')} stream=${entry.is_stream}`;
   return entry.error === null ? line : `${line} error="${entry.error}"`;

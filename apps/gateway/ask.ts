@@ -21,9 +21,11 @@ const usageIsOptional: ReadonlySet<Route['endpoint']> = new Set(['chat.completio
 export function createRead(bodyBytesMax: number): (inbound: Inbound, route: Route) => Promise<Ask> {
   return async (inbound, route) => {
     const body = await inbound.body(bodyBytesMax);
-    if (!route.readsBody) return { body, model: null, stream: false, isJson: false, bodyAskingForUsage: null };
+    if (!route.readsBody)
+      return { body, model: null, stream: false, isJson: false, bodyAskingForUsage: null };
     const scan = scanRequest(body);
-    if ('error' in scan) throw new GatewayError('invalid_json', `The request body cannot be used: ${scan.error}`);
+    if ('error' in scan)
+      throw new GatewayError('invalid_json', `The request body cannot be used: ${scan.error}`);
     const spliced = scan.stream && usageIsOptional.has(route.endpoint) ? askForUsage(body, scan) : null;
     const bodyAskingForUsage = spliced?.asked ? spliced.body : null;
     return { body, model: scan.model, stream: scan.stream, isJson: true, bodyAskingForUsage };

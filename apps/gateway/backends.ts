@@ -32,7 +32,10 @@ export interface PooledBackend extends Backend {
   readonly forwarder: Forwarder & { close(): Promise<void> };
 }
 
-export function openBackends(settings: readonly BackendSettings[], keyHeaders: readonly string[]): PooledBackend[] {
+export function openBackends(
+  settings: readonly BackendSettings[],
+  keyHeaders: readonly string[],
+): PooledBackend[] {
   return settings.map((backend) => {
     const { origin, pathname } = new URL(backend.url);
     return {

@@ -16,9 +16,17 @@ const redisDeadlineMs = 500;
 const peerDeadlineMs = 1_000;
 
 export function openFurtherSnapshots({ redisUrl, peers, log }: FurtherSnapshotsOptions) {
-  const redis = connectRedis({ url: redisUrl, connectionName: 'llmproxy-gateway-primary', commandTimeoutMs: redisDeadlineMs });
+  const redis = connectRedis({
+    url: redisUrl,
+    connectionName: 'llmproxy-gateway-primary',
+    commandTimeoutMs: redisDeadlineMs,
+  });
   const registry = new Registry();
-  const up = new Gauge({ name: 'llmproxy_redis_up', help: '1 when Redis answers the gateway.', registers: [registry] });
+  const up = new Gauge({
+    name: 'llmproxy_redis_up',
+    help: '1 when Redis answers the gateway.',
+    registers: [registry],
+  });
   const depth = new Gauge({
     name: 'llmproxy_queue_depth',
     help: 'Jobs that wait in a queue.',

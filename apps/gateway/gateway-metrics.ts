@@ -1,7 +1,9 @@
 /** The data plane's metrics. Names and labels documented for earlier systems stay as they were documented. */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { Gauge, type Registry } from 'prom-client';
 import { errorTable, type ErrorCode } from '@llmproxy/errors';
 import type { Relayed } from '@llmproxy/forwarding';
+import { counterFamily, histogramFamily, type CounterCell, type HistogramCell } from '@llmproxy/telemetry';
+import type { TokenUsage } from '@llmproxy/usage-queue';
 import type { PooledBackend } from './backends.ts';
 import type { Settled } from './pipeline.ts';
 
@@ -21,80 +23,128 @@ export interface GatewayMetricsOptions {
   pendingEvents(): number;
 }
 
+const ttftBucketsSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** The series of one kind of request: found once, then bumped. */
+interface RequestCells {
+  requests: CounterCell;
+  latency: HistogramCell;
+  ttft: HistogramCell;
+}
+
 export function createGatewayMetrics(options: GatewayMetricsOptions): GatewayMetrics {
-  const registers = [options.registry];
-  const labels = ['path', 'stream', 'backend'] as const;
-  const requests = new Counter({
-    name: 'llmproxy_requests_total',
-    help: 'Requests that were admitted, by path, stream, backend URL and status.',
-    labelNames: [...labels, 'status'],
-    registers,
-  });
-  const latency = new Histogram({
-    name: 'llmproxy_latency_ms',
-    help: 'From the request head to the last byte of the answer, in milliseconds.',
-    labelNames: labels,
-    buckets: [...options.latencyBucketsMs],
-    registers,
-  });
-  const ttft = new Histogram({
-    name: 'llmproxy_ttft_seconds',
-    help: 'From the request head to the first byte of a streamed answer, in seconds.',
-    labelNames: ['path', 'backend'],
-    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
-    registers,
-  });
-  const tokens = new Counter({
-    name: 'llmproxy_usage_tokens_total',
-    help: 'Tokens the backends reported, by type: prompt or completion.',
-    labelNames: ['type'],
-    registers,
-  });
-  const outcomes = new Counter({
-    name: 'llmproxy_outcomes_total',
-    help: 'Every finished request by how it ended; `refused` ones never reached a backend.',
-    labelNames: ['outcome'],
-    registers,
-  });
-  const errors = new Counter({
-    name: 'llmproxy_errors_total',
-    help: 'Errors of the gateway itself, by code and by who has to act.',
-    labelNames: ['code', 'blame'],
-    registers,
-  });
-  const inFlight = new Gauge({
-    name: 'llmproxy_in_flight_requests',
-    help: 'Requests being served now.',
-    registers,
-  });
-  registerPolledGauges(options);
-  const failed = (code: ErrorCode) => errors.inc({ code, blame: errorTable[code].blame });
+  const { registry } = options;
+  const findCells = requestFamilies(registry, options.latencyBucketsMs);
+  const countTokens = tokenFamily(registry);
+  const countOutcome = outcomeFamily(registry);
+  const countError = errorFamily(registry);
+  let inFlight = 0;
+  registerPolledGauges(options, () => inFlight);
   return {
-    started: () => inFlight.inc(),
-    finished: () => inFlight.dec(),
-    settled({ route, ask, backend, relayed, usage }, latencyMs, ttftMs) {
-      const path = route.pathLabel;
-      const stream = ask.stream ? 'true' : 'false';
-      const url = backend?.url ?? '';
-      requests.inc({ path, stream, backend: url, status: relayed.status });
-      latency.observe({ path, stream, backend: url }, latencyMs);
-      if (ask.stream && ttftMs !== null) ttft.observe({ path, backend: url }, ttftMs / 1000);
-      if (usage) {
-        tokens.inc({ type: 'prompt' }, usage.prompt_tokens);
-        tokens.inc({ type: 'completion' }, usage.completion_tokens);
-      }
-      outcomes.inc({ outcome: relayed.outcome });
-      if (relayed.error) failed(relayed.error.code);
+    started: () => void inFlight++,
+    finished: () => void inFlight--,
+    settled(settled, latencyMs, ttftMs) {
+      const { ask, relayed, usage } = settled;
+      const cells = findCells(settled);
+      cells.requests.value++;
+      cells.latency.observe(latencyMs);
+      if (ask.stream && ttftMs !== null) cells.ttft.observe(ttftMs / 1000);
+      if (usage) countTokens(usage);
+      countOutcome(relayed.outcome);
+      if (relayed.error) countError(relayed.error.code);
     },
     refused(relayed) {
-      outcomes.inc({ outcome: relayed.outcome === 'client_closed' ? 'client_closed' : 'refused' });
-      if (relayed.error) failed(relayed.error.code);
+      countOutcome(relayed.outcome === 'client_closed' ? 'client_closed' : 'refused');
+      if (relayed.error) countError(relayed.error.code);
     },
-    badRequest: failed,
+    badRequest: countError,
   };
 }
 
-function registerPolledGauges({ registry, backends, isAvailable, pendingEvents }: GatewayMetricsOptions): void {
+function requestFamilies(registry: Registry, buckets: readonly number[]): (settled: Settled) => RequestCells {
+  const requests = counterFamily({
+    name: 'llmproxy_requests_total',
+    help: 'Requests that were admitted, by path, stream, backend URL and status.',
+    registry,
+  });
+  const latency = histogramFamily({
+    name: 'llmproxy_latency_ms',
+    help: 'From the request head to the last byte of the answer, in milliseconds.',
+    registry,
+    buckets,
+  });
+  const ttft = histogramFamily({
+    name: 'llmproxy_ttft_seconds',
+    help: 'From the request head to the first byte of a streamed answer, in seconds.',
+    registry,
+    buckets: ttftBucketsSeconds,
+  });
+  const known = new Map<string, RequestCells>();
+  return ({ route, ask, backend, relayed }) => {
+    const path = route.pathLabel;
+    const stream = ask.stream ? 'true' : 'false';
+    const url = backend?.url ?? '';
+    const key = `${relayed.status} ${stream} ${path} ${url}`;
+    let cells = known.get(key);
+    if (!cells) {
+      cells = {
+        requests: requests.cell({ path, stream, backend: url, status: relayed.status }),
+        latency: latency.cell({ path, stream, backend: url }),
+        ttft: ttft.cell({ path, backend: url }),
+      };
+      known.set(key, cells);
+    }
+    return cells;
+  };
+}
+
+function tokenFamily(registry: Registry): (usage: TokenUsage) => void {
+  const tokens = counterFamily({
+    name: 'llmproxy_usage_tokens_total',
+    help: 'Tokens the backends reported, by type: prompt or completion.',
+    registry,
+  });
+  const prompt = tokens.cell({ type: 'prompt' });
+  const completion = tokens.cell({ type: 'completion' });
+  return (usage) => {
+    prompt.value += usage.prompt_tokens;
+    completion.value += usage.completion_tokens;
+  };
+}
+
+function outcomeFamily(registry: Registry): (outcome: string) => void {
+  const outcomes = counterFamily({
+    name: 'llmproxy_outcomes_total',
+    help: 'Every finished request by how it ended; `refused` ones never reached a backend.',
+    registry,
+  });
+  const cells = new Map<string, CounterCell>();
+  return (outcome) => {
+    let cell = cells.get(outcome);
+    if (!cell) cells.set(outcome, (cell = outcomes.cell({ outcome })));
+    cell.value++;
+  };
+}
+
+function errorFamily(registry: Registry): (code: ErrorCode) => void {
+  const errors = counterFamily({
+    name: 'llmproxy_errors_total',
+    help: 'Errors of the gateway itself, by code and by who has to act.',
+    registry,
+  });
+  return (code) => void errors.cell({ code, blame: errorTable[code].blame }).value++;
+}
+
+function registerPolledGauges(options: GatewayMetricsOptions, inFlight: () => number): void {
+  const { registry, backends, isAvailable, pendingEvents } = options;
+  new Gauge({
+    name: 'llmproxy_in_flight_requests',
+    help: 'Requests being served now.',
+    registers: [registry],
+    collect() {
+      this.set(inFlight());
+    },
+  });
   new Gauge({
     name: 'llmproxy_backend_up',
     help: '1 when the backend is used, 0 while its health checks fail, as the most pessimistic worker sees it.',

@@ -55,13 +55,21 @@ function listenFailure(address: string, error: unknown): string {
   if (code === 'EADDRINUSE') {
     return `cannot listen on ${address}: another program already does. Stop it, or set server.listen to another port.`;
   }
-  if (code === 'EACCES') return `cannot listen on ${address}: not permitted. Ports below 1024 need privileges.`;
+  if (code === 'EACCES')
+    return `cannot listen on ${address}: not permitted. Ports below 1024 need privileges.`;
   return `cannot listen on ${address}: ${error instanceof Error ? error.message : String(error)}`;
 }
 
-async function receive(message: ToWorker, { registry }: Resources, texts: PendingAnswers<string>): Promise<void> {
+async function receive(
+  message: ToWorker,
+  { registry }: Resources,
+  texts: PendingAnswers<string>,
+): Promise<void> {
   if (message.kind === 'metrics-text') return texts.answer(message.id, message.text);
-  const snapshot = (await registry.getMetricsAsJSON()) as Extract<ToPrimary, { kind: 'snapshot' }>['snapshot'];
+  const snapshot = (await registry.getMetricsAsJSON()) as Extract<
+    ToPrimary,
+    { kind: 'snapshot' }
+  >['snapshot'];
   tell({ kind: 'snapshot', id: message.id, snapshot });
 }
 
@@ -73,21 +81,23 @@ interface ProbeSources {
 /** Probes and metrics on the clients' listener; with `management.listen` only `/health` and `/livez` stay there. */
 function createServeProbe(config: Config, sources: ProbeSources) {
   const facesClients = config.management.listen === undefined;
+  const isProbe = (path: string) => facesClients || path === '/health' || path === '/livez';
+  const isMetrics = (path: string) => facesClients && config.metrics.enabled && path === config.metrics.path;
   return (request: IncomingMessage, response: ServerResponse): boolean => {
     const target = request.url ?? '/';
     if (target.startsWith('/v1/')) return false;
     const path = target.split('?', 1)[0] ?? '';
-    if (facesClients || path === '/health' || path === '/livez') {
-      const probe = probeAnswer(target, () => sources.ready());
-      if (probe) {
-        response.writeHead(probe.status, { 'content-type': 'text/plain; charset=utf-8' }).end(probe.text);
-        return true;
-      }
+    const probe = isProbe(path) ? probeAnswer(target, () => sources.ready()) : undefined;
+    if (probe) {
+      response.writeHead(probe.status, { 'content-type': 'text/plain; charset=utf-8' }).end(probe.text);
+      return true;
     }
-    if (!facesClients || !config.metrics.enabled || path !== config.metrics.path) return false;
+    if (!isMetrics(path)) return false;
     void sources.metrics().then((text) => {
       const head = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' };
-      response.writeHead(text === undefined ? 503 : 200, head).end(text ?? 'metrics could not be collected in time\n');
+      response
+        .writeHead(text === undefined ? 503 : 200, head)
+        .end(text ?? 'metrics could not be collected in time\n');
     });
     return true;
   };

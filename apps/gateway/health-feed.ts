@@ -45,7 +45,8 @@ export function followHealth(redisUrl: string, healthCheck: Config['health_check
     },
   });
   return {
-    isAvailable: (backend) => isHealthy(verdicts.get(backend), Date.now(), healthCheck.interval),
+    isAvailable: (backend) =>
+      isHealthy(verdicts.get(backend), Date.now(), Math.max(healthCheck.interval, healthCheck.timeout)),
     redisState: () => redisState(reader.status),
     close: () => {
       feed.close();
@@ -55,4 +56,5 @@ export function followHealth(redisUrl: string, healthCheck: Config['health_check
   };
 }
 
-const redisState = (status: string): string => (status === 'ready' ? 'ok' : `away (${status}); serving without it`);
+const redisState = (status: string): string =>
+  status === 'ready' ? 'ok' : `away (${status}); serving without it`;

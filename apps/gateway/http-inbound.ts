@@ -32,7 +32,8 @@ export class HttpInbound implements Inbound, Reply {
     this.#response = response;
     this.#options = options;
     const presented = request.headers['x-request-id'];
-    this.requestId = typeof presented === 'string' && wellFormedRequestId.test(presented) ? presented : randomUUID();
+    this.requestId =
+      typeof presented === 'string' && wellFormedRequestId.test(presented) ? presented : randomUUID();
     this.method = request.method ?? 'GET';
     this.target = request.url ?? '/';
     this.peerAddress = request.socket.remoteAddress ?? '';

@@ -21,7 +21,9 @@ function configOrExit(): { config: Config; redisUrl: string } {
     const config = flags.listen ? { ...loaded, server: { ...loaded.server, listen: flags.listen } } : loaded;
     const redisUrl = config.redis.url;
     if (redisUrl !== undefined) return { config, redisUrl };
-    console.error('redis.url is not set: the gateway shares its state in Redis. Set it, or LLMPROXY_REDIS_URL.');
+    console.error(
+      'redis.url is not set: the gateway shares its state in Redis. Set it, or LLMPROXY_REDIS_URL.',
+    );
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(error.message);
@@ -32,7 +34,7 @@ function configOrExit(): { config: Config; redisUrl: string } {
 const { config, redisUrl } = configOrExit();
 const log = createLogger({ level: config.log.level, app: 'gateway' });
 if (cluster.isPrimary) {
-    const further = openFurtherSnapshots({ redisUrl, peers: flags['metrics-peer'], log });
+  const further = openFurtherSnapshots({ redisUrl, peers: flags['metrics-peer'], log });
   const code = await runPrimary({
     workers: config.server.workers,
     drainTimeoutMs: config.server.drain_timeout,

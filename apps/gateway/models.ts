@@ -99,10 +99,16 @@ function bodyText(answer: Answer): Promise<string> {
 }
 
 function answerFor(path: string, models: readonly Model[]): Answer {
-  const id = path.startsWith('/v1/models/') ? decodeURIComponent(path.slice('/v1/models/'.length)) : undefined;
+  const id = path.startsWith('/v1/models/')
+    ? decodeURIComponent(path.slice('/v1/models/'.length))
+    : undefined;
   if (id === undefined) return jsonAnswer({ object: 'list', data: models });
   const model = models.find((candidate) => candidate.id === id);
-  if (!model) throw new GatewayError('model_not_found', `No backend serves the model ${JSON.stringify(id.slice(0, 100))}.`);
+  if (!model)
+    throw new GatewayError(
+      'model_not_found',
+      `No backend serves the model ${JSON.stringify(id.slice(0, 100))}.`,
+    );
   return jsonAnswer(model);
 }
 

@@ -1,6 +1,12 @@
 /** The cluster primary: keeps the workers alive, merges their metrics, serves the management listener. */
 import cluster, { type Worker } from 'node:cluster';
-import { mergeMetrics, serveManagement, type Logger, type Management, type MetricsSnapshot } from '@llmproxy/telemetry';
+import {
+  mergeMetrics,
+  serveManagement,
+  type Logger,
+  type Management,
+  type MetricsSnapshot,
+} from '@llmproxy/telemetry';
 import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
 
 export interface PrimaryOptions {
@@ -80,8 +86,10 @@ class Primary {
     const last = this.#latest.get(worker.id);
     this.#latest.delete(worker.id);
     if (last) this.#departed = [withoutGauges(last), ...this.#departed];
-    if (code !== 0 || signal) this.#options.log.error({ worker: worker.process.pid, code, signal }, 'gateway worker exited');
-    if (this.#stopping && Object.keys(cluster.workers ?? {}).length === 0) this.#ended.resolve(this.#exitCode);
+    if (code !== 0 || signal)
+      this.#options.log.error({ worker: worker.process.pid, code, signal }, 'gateway worker exited');
+    if (this.#stopping && Object.keys(cluster.workers ?? {}).length === 0)
+      this.#ended.resolve(this.#exitCode);
   }
 
   #exitCode = 0;
@@ -147,7 +155,10 @@ class Primary {
   async #metrics(): Promise<string> {
     const alive = Object.values(cluster.workers ?? {}).filter((worker) => worker?.isConnected());
     const asked = alive.map((worker) =>
-      this.#snapshots.ask((id) => worker?.send({ kind: 'snapshot', id } satisfies ToWorker), snapshotTimeoutMs),
+      this.#snapshots.ask(
+        (id) => worker?.send({ kind: 'snapshot', id } satisfies ToWorker),
+        snapshotTimeoutMs,
+      ),
     );
     const [further] = await Promise.all([this.#options.furtherSnapshots(), ...asked]);
     // A worker too busy to answer in time counts with what it said last.

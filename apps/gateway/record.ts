@@ -1,8 +1,10 @@
 /** What is written down of a finished request: metrics, the access line, and the usage event of an admitted one. */
 import { randomUUID } from 'node:crypto';
 import type { UsageEvent } from '@llmproxy/usage-queue';
+import { anonymous } from '@llmproxy/auth';
+import type { Relayed } from '@llmproxy/forwarding';
 import { pathOf } from '@llmproxy/routing';
-import type { AccessLog } from './access-log.ts';
+import type { AccessEntry, AccessLog } from './access-log.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import type { HttpInbound } from './http-inbound.ts';
 import type { Settled } from './pipeline.ts';
@@ -23,80 +25,74 @@ export interface RecordOptions {
 const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;
 
 export function createRecord(options: RecordOptions): (finished: Finished) => void {
+  const { metrics, accessLog, pushEvent } = options;
   return (finished) => {
     const { inbound } = finished;
-    const latencyMs = rounded(performance.now() - inbound.startedMs);
-    const time = new Date().toISOString();
+    const settled = finished.kind === 'settled' ? finished.settled : null;
     const relayed = finished.kind === 'settled' ? finished.settled.relayed : finished.relayed;
-    if (relayed.error && relayed.error.row.blame !== 'client') options.logFailure(inbound.requestId, relayed.error);
-    if (finished.kind === 'refused') {
-      options.metrics.refused(relayed);
-      options.accessLog?.({ ...accessBase(inbound, time, latencyMs), ...relayedFields(finished) });
-      return;
-    }
-    const { settled } = finished;
-    const ttftMs = relayed.firstByteMs === null ? null : rounded(relayed.firstByteMs - inbound.startedMs);
-    options.metrics.settled(settled, latencyMs, ttftMs);
-    options.accessLog?.({ ...accessBase(inbound, time, latencyMs), ...settledFields(settled, ttftMs) });
-    if (settled.route.kind === 'forward') {
-      options.pushEvent?.(usageEvent(inbound, settled, { time, latencyMs, ttftMs }, options.includeRequestBody));
+    const times = {
+      time: new Date().toISOString(),
+      latencyMs: rounded(performance.now() - inbound.startedMs),
+      ttftMs: relayed.firstByteMs === null ? null : rounded(relayed.firstByteMs - inbound.startedMs),
+    };
+    if (relayed.error && relayed.error.row.blame !== 'client')
+      options.logFailure(inbound.requestId, relayed.error);
+    accessLog?.(accessEntry(inbound, relayed, settled, times));
+    if (settled === null) return metrics.refused(relayed);
+    metrics.settled(settled, times.latencyMs, times.ttftMs);
+    // The list of models is the gateway's own answer: nobody's tokens.
+    if (pushEvent && settled.route.kind === 'forward') {
+      pushEvent(usageEvent(inbound, settled, times, options.includeRequestBody));
     }
   };
 }
 
-function accessBase(inbound: HttpInbound, time: string, latencyMs: number) {
+interface Times {
+  time: string;
+  latencyMs: number;
+  ttftMs: number | null;
+}
+
+function accessEntry(
+  inbound: HttpInbound,
+  relayed: Relayed,
+  settled: Settled | null,
+  { time, latencyMs, ttftMs }: Times,
+): AccessEntry {
+  const { backend, ask, caller, usage } = settled ?? unsettled;
   return {
     time,
     request_id: inbound.requestId,
     client_ip: inbound.peerAddress,
     method: inbound.method,
-    path: pathOf(inbound.target),
+    path: settled?.route.path ?? pathOf(inbound.target),
+    status: relayed.status,
+    outcome: settled === null ? refusedOutcome(relayed) : relayed.outcome,
+    error: relayed.error && relayed.error.code,
     latency_ms: latencyMs,
-  };
-}
-
-function relayedFields({ relayed }: Extract<Finished, { kind: 'refused' }>) {
-  return {
-    status: relayed.status,
-    outcome: relayed.outcome === 'client_closed' ? 'client_closed' : 'refused',
-    error: relayed.error?.code ?? null,
-    ttft_ms: null,
-    bytes: relayed.bytes,
-    backend: null,
-    backend_url: null,
-    model: null,
-    is_stream: false,
-    key_id: null,
-    api_key: null,
-    user_id: null,
-    prompt_tokens: null,
-    completion_tokens: null,
-  };
-}
-
-function settledFields({ relayed, backend, ask, caller, usage }: Settled, ttftMs: number | null) {
-  return {
-    status: relayed.status,
-    outcome: relayed.outcome,
-    error: relayed.error?.code ?? null,
     ttft_ms: ttftMs,
     bytes: relayed.bytes,
-    backend: backend?.name ?? null,
-    backend_url: backend?.url ?? null,
+    backend: backend && backend.name,
+    backend_url: backend && backend.url,
     model: ask.model,
     is_stream: ask.stream,
     key_id: caller.keyId,
     api_key: caller.maskedKey,
     user_id: caller.userId,
-    prompt_tokens: usage?.prompt_tokens ?? null,
-    completion_tokens: usage?.completion_tokens ?? null,
+    prompt_tokens: usage && usage.prompt_tokens,
+    completion_tokens: usage && usage.completion_tokens,
   };
 }
+
+const refusedOutcome = ({ outcome }: Relayed) => (outcome === 'client_closed' ? outcome : 'refused');
+
+/** What is known of a request that was refused: nothing but its head. */
+const unsettled = { backend: null, ask: { model: null, stream: false }, caller: anonymous, usage: null };
 
 function usageEvent(
   inbound: HttpInbound,
   { route, caller, ask, backend, relayed, usage }: Settled,
-  times: { time: string; latencyMs: number; ttftMs: number | null },
+  times: Times,
   includeRequestBody: boolean,
 ): UsageEvent {
   return {

@@ -130,7 +130,10 @@ async function drain(server: Server, open: ReadonlySet<HttpInbound>, timeoutMs: 
 function notHttp(error: NodeJS.ErrnoException): GatewayError | undefined {
   switch (error.code) {
     case 'HPE_HEADER_OVERFLOW':
-      return new GatewayError('headers_too_large', 'The request head is too large (server.max_header_bytes).');
+      return new GatewayError(
+        'headers_too_large',
+        'The request head is too large (server.max_header_bytes).',
+      );
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new GatewayError('request_timeout', 'The request did not arrive in time (server.read_timeout).');
     case 'HPE_UNEXPECTED_CONTENT_LENGTH':

@@ -81,7 +81,8 @@ export function buildStages(config: Config, resources: Resources): Stages {
       let scanner: ReturnType<typeof createAnswerScanner> | undefined;
       const { backend } = forwarded;
       const hideUsageChunk = backend !== null && asksForUsage(backend, ask);
-      const observe = (contentType: string) => (scanner = createAnswerScanner({ contentType, hideUsageChunk }));
+      const observe = (contentType: string) =>
+        (scanner = createAnswerScanner({ contentType, hideUsageChunk }));
       const relayed = await relay(forwarded, inbound, { dialect: route.dialect, nowMs, observe });
       return { relayed, usage: scanner?.result().usage ?? null };
     },
@@ -90,9 +91,12 @@ export function buildStages(config: Config, resources: Resources): Stages {
 
 export function buildRecord(config: Config, { metrics, producer }: Resources, log: Logger) {
   const { access } = config.logging;
-  const output = access.output === 'file' && access.file ? access.file : (access.output as 'stdout' | 'stderr');
+  const output =
+    access.output === 'file' && access.file ? access.file : (access.output as 'stdout' | 'stderr');
   const accessLog =
-    config.logging.enabled && access.enabled ? createAccessLog(openLogDestination(output), access.format) : undefined;
+    config.logging.enabled && access.enabled
+      ? createAccessLog(openLogDestination(output), access.format)
+      : undefined;
   return createRecord({
     metrics,
     accessLog,

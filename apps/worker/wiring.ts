@@ -42,7 +42,12 @@ export async function openWorker({ config, log, managementListen }: WorkerOption
   const management =
     managementListen === undefined
       ? undefined
-      : await serveManagement({ listen: managementListen, ready, metrics: () => registry.metrics() });
+      : await serveManagement({
+          listen: managementListen,
+          ready,
+          metrics: () => registry.metrics(),
+          snapshot: () => registry.getMetricsAsJSON(),
+        });
   return {
     management: management?.address,
     ready: async () => void (await Promise.all([consumer.ready(), delivery.ready()])),

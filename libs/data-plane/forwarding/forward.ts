@@ -23,28 +23,47 @@ export interface ForwardOptions<B extends Backend> {
 }
 
 /** Never rejects: a failure is a value, so that an admitted request is settled on every path. */
-export async function forward<B extends Backend>(inbound: Inbound, options: ForwardOptions<B>): Promise<Forwarded<B>> {
+export async function forward<B extends Backend>(
+  inbound: Inbound,
+  options: ForwardOptions<B>,
+): Promise<Forwarded<B>> {
+  const exchange = new Exchange(inbound);
   const tried: B[] = [];
-  let last: { error: GatewayError; backend: B } | undefined;
-  let current: Attempt | undefined;
-  let gone: Departure | undefined;
-  inbound.onGone((why) => {
-    gone = why;
-    current?.abort();
-  });
+  let failed: Forwarded<B> = { kind: 'failed', error: noBackend(), backend: null };
   for (;;) {
-    if (gone) return { kind: 'failed', error: departure(gone), backend: last?.backend ?? null };
     const backend = options.pick(tried);
-    if (!backend) return { kind: 'failed', error: last?.error ?? noBackend(), backend: last?.backend ?? null };
+    if (!backend) return failed;
+    const outcome = await exchange.attempt(backend, options.prepare(backend));
+    if ('answer' in outcome) return { kind: 'answered', answer: outcome.answer, backend };
+    failed = { kind: 'failed', error: outcome.error, backend };
+    if (!outcome.mayTryAnother) return failed;
+    tried.push(backend);
+  }
+}
+
+/** The attempts of one request: the one under way is aborted when the client goes. */
+class Exchange {
+  #departed: Departure | undefined;
+  #current: Attempt | undefined;
+
+  constructor(inbound: Inbound) {
+    inbound.onGone((why) => {
+      this.#departed = why;
+      this.#current?.abort();
+    });
+  }
+
+  async attempt(
+    backend: Backend,
+    outgoing: Outgoing,
+  ): Promise<{ answer: Answer } | { error: GatewayError; mayTryAnother: boolean }> {
+    if (this.#departed) return { error: departure(this.#departed), mayTryAnother: false };
     try {
-      current = backend.forwarder.attempt(options.prepare(backend));
-      return { kind: 'answered', answer: await current.answer, backend };
+      this.#current = backend.forwarder.attempt(outgoing);
+      return { answer: await this.#current.answer };
     } catch (cause) {
-      if (gone) return { kind: 'failed', error: departure(gone), backend };
-      const error = backendError(cause, backend.name);
-      if (!nothingWasSent(cause)) return { kind: 'failed', error, backend };
-      last = { error, backend };
-      tried.push(backend);
+      if (this.#departed) return { error: departure(this.#departed), mayTryAnother: false };
+      return { error: backendError(cause, backend.name), mayTryAnother: nothingWasSent(cause) };
     }
   }
 }
@@ -53,7 +72,10 @@ export async function forward<B extends Backend>(inbound: Inbound, options: Forw
 export function departure(why: Departure): GatewayError {
   return why === 'client_left'
     ? new GatewayError('client_closed', 'The client closed the connection.')
-    : new GatewayError('draining', 'The gateway is shutting down and could not wait for this answer. Try again.');
+    : new GatewayError(
+        'draining',
+        'The gateway is shutting down and could not wait for this answer. Try again.',
+      );
 }
 
 const noBackend = () =>

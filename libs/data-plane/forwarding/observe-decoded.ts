@@ -22,7 +22,7 @@ export function observeDecoded(
   encoding: string,
 ): AnswerObserver & { finished?(): Promise<void> } {
   const decoder = decoders[encoding]?.();
-  if (!decoder) return { push: (chunk) => chunk, end: () => nothing };
+  if (!decoder) return { push: (chunk) => [chunk], end: () => nothing };
   let healthy = true;
   const finished = new Promise<void>((resolve) => {
     decoder.on('data', (chunk: Buffer) => void observer.push(chunk));
@@ -38,7 +38,7 @@ export function observeDecoded(
   return {
     push: (chunk) => {
       if (healthy) decoder.write(chunk);
-      return chunk;
+      return [chunk];
     },
     end: () => {
       if (healthy) decoder.end();

@@ -13,9 +13,9 @@ import { observeDecoded } from './observe-decoded.ts';
 /** Watches the bytes of one answer, and may take some out of the client's view. */
 export interface AnswerObserver {
   /** The bytes for the client. */
-  push(chunk: Buffer): Buffer | readonly Buffer[];
+  push(chunk: Buffer): readonly Buffer[];
   /** What was held back, once the answer is complete. */
-  end(): Buffer | readonly Buffer[];
+  end(): readonly Buffer[];
 }
 
 /** How an answer went. */
@@ -44,8 +44,10 @@ export async function relay(
   options: RelayOptions,
 ): Promise<Relayed> {
   if (forwarded.kind === 'failed') return refuse(forwarded.error, inbound, options.dialect);
-    const { answer, backend } = forwarded;
-  return new Promise((resolve) => new Relay(answer, backend?.name ?? 'gateway', inbound, options, resolve).start());
+  const { answer, backend } = forwarded;
+  return new Promise((resolve) =>
+    new Relay(answer, backend?.name ?? 'gateway', inbound, options, resolve).start(),
+  );
 }
 
 /** Answers with an error of our own, if there is still someone to answer. */
@@ -58,7 +60,13 @@ export function refuse(error: GatewayError, inbound: Inbound, dialect: Dialect):
     reply.end(body);
   }
   const outcome = gone ? 'client_closed' : 'backend_error';
-  return { status: gone ? 499 : status, outcome, firstByteMs: null, bytes: gone ? 0 : Buffer.byteLength(body), error };
+  return {
+    status: gone ? 499 : status,
+    outcome,
+    firstByteMs: null,
+    bytes: gone ? 0 : Buffer.byteLength(body),
+    error,
+  };
 }
 
 class Relay {
@@ -116,13 +124,9 @@ class Relay {
     return flowing;
   }
 
-  #write(bytes: Buffer | readonly Buffer[]): boolean {
-    if (Buffer.isBuffer(bytes)) {
-      this.#bytes += bytes.length;
-      return this.#reply.write(bytes);
-    }
+  #write(parts: readonly Buffer[]): boolean {
     let flowing = true;
-    for (const part of bytes as readonly Buffer[]) {
+    for (const part of parts) {
       this.#bytes += part.length;
       flowing = this.#reply.write(part);
     }
@@ -152,7 +156,9 @@ class Relay {
   #breakOff(error: GatewayError): void {
     this.#write(this.#observer.end());
     if (this.#isStream) {
-      this.#reply.write(Buffer.from(renderStreamError(error, this.#options.dialect, this.#inbound.requestId)));
+      this.#reply.write(
+        Buffer.from(renderStreamError(error, this.#options.dialect, this.#inbound.requestId)),
+      );
     }
     this.#reply.cut();
     this.#finish('truncated', error);

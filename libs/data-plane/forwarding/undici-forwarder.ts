@@ -58,7 +58,12 @@ class UndiciAttempt implements Attempt, Answer, Dispatcher.DispatchHandler {
 
   start(pool: Pool, { method, target, rawHeaders, body }: Outgoing): void {
     pool.dispatch(
-      { path: target, method: method as Dispatcher.HttpMethod, headers: rawHeaders as string[], body: body ?? null },
+      {
+        path: target,
+        method: method as Dispatcher.HttpMethod,
+        headers: rawHeaders as string[],
+        body: body ?? null,
+      },
       this,
     );
   }
@@ -87,7 +92,12 @@ class UndiciAttempt implements Attempt, Answer, Dispatcher.DispatchHandler {
     if (this.#aborted) controller.abort(new Error('aborted by the gateway'));
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, _: unknown, statusText?: string): void {
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _: unknown,
+    statusText?: string,
+  ): void {
     if (status < 200) return; // 102, 103: the real head follows
     this.status = status;
     this.statusText = statusText ?? '';

@@ -22,7 +22,12 @@ const bad = (status: number): ErrorRow => ({
 export const errorTable = {
   invalid_json: bad(400),
   invalid_request: bad(400),
-  invalid_api_key: { status: 401, openai: 'authentication_error', anthropic: 'authentication_error', blame: 'client' },
+  invalid_api_key: {
+    status: 401,
+    openai: 'authentication_error',
+    anthropic: 'authentication_error',
+    blame: 'client',
+  },
   key_not_active: { status: 403, openai: 'permission_error', anthropic: 'permission_error', blame: 'client' },
   unknown_route: { ...bad(404), anthropic: 'not_found_error' },
   model_not_found: { ...bad(404), anthropic: 'not_found_error' },

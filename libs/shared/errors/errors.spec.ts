@@ -6,7 +6,9 @@ const page = readFileSync(new URL('../../../docs/reference/errors.md', import.me
 
 /** Rows of the page as the table would spell them. */
 function documented() {
-  const rows = page.matchAll(/^\| `(\w+)` \| (\d+)(?: \(Anthropic (\d+)\))? \| `(\w+)` \| `(\w+)` \| (\w+) \|/gm);
+  const rows = page.matchAll(
+    /^\| `(\w+)` \| (\d+)(?: \(Anthropic (\d+)\))? \| `(\w+)` \| `(\w+)` \| (\w+) \|/gm,
+  );
   return Object.fromEntries(
     [...rows].map(([, code, status, anthropicStatus, openai, anthropic, blame]) => [
       code,
@@ -47,7 +49,9 @@ test('an Anthropic client finds the error type, the request id in body and heade
 test('a stream that breaks is told so in its own dialect', () => {
   const error = new GatewayError('backend_unreachable', 'Gone.');
   expect(renderStreamError(error, 'openai', 'r')).toMatch(/^data: \{"error":.*\}\n\n$/);
-  expect(renderStreamError(error, 'anthropic', 'r')).toMatch(/^event: error\ndata: \{"type":"error".*\}\n\n$/);
+  expect(renderStreamError(error, 'anthropic', 'r')).toMatch(
+    /^event: error\ndata: \{"type":"error".*\}\n\n$/,
+  );
 });
 
 test('a bug of ours shows the client nothing of its cause', () => {

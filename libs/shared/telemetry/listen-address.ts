@@ -9,7 +9,9 @@ export function parseListen(text: string): ListenAddress {
   const match = /^(?:\[([^\]]+)\]:|([^:]*):)?(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   if (!match || port > 65_535) {
-    throw new Error(`"${text}" is no listen address: use ":8000", "127.0.0.1:8000", "[::1]:8000" or "unix:/path/to.sock"`);
+    throw new Error(
+      `"${text}" is no listen address: use ":8000", "127.0.0.1:8000", "[::1]:8000" or "unix:/path/to.sock"`,
+    );
   }
   const host = match[1] ?? match[2];
   return { host: host === undefined || host === '' ? undefined : host, port };

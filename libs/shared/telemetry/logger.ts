@@ -12,7 +12,17 @@ export interface LogDestination {
   reopen(): void;
 }
 
-const secretFields = ['authorization', 'api_key', 'apiKey', 'key', 'secret', 'password', 'cookie', 'token', 'credential'];
+const secretFields = [
+  'authorization',
+  'api_key',
+  'apiKey',
+  'key',
+  'secret',
+  'password',
+  'cookie',
+  'token',
+  'credential',
+];
 
 // Lines of several processes share one pipe; POSIX writes of up to PIPE_BUF (4096) bytes never interleave.
 const atomicWriteBytes = 4096;
@@ -51,7 +61,11 @@ function flushQuietly(stream: { flushSync(): void }): void {
 }
 
 /** The process's logger: one JSON object a line on stdout, with `app` on each. */
-export function createLogger(options: { level: LogLevel; app: string; destination?: LogDestination }): Logger {
+export function createLogger(options: {
+  level: LogLevel;
+  app: string;
+  destination?: LogDestination;
+}): Logger {
   const redact = [...secretFields, ...secretFields.map((field) => `*.${field}`)];
   return pino(
     {

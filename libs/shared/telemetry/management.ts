@@ -25,14 +25,19 @@ export interface ManagementOptions {
 }
 
 /** Answers the probes; returns the text so that the gateway's own listener can serve the same. */
-export function probeAnswer(target: string, ready: () => Readiness): { status: number; text: string } | undefined {
+export function probeAnswer(
+  target: string,
+  ready: () => Readiness,
+): { status: number; text: string } | undefined {
   const [path, query = ''] = target.split('?', 2) as [string, string?];
   if (path === '/livez' || path === '/health') return { status: 200, text: 'OK\n' };
   if (path !== '/readyz' && path !== '/healthz') return undefined;
   const { ok, checks } = ready();
   const status = ok ? 200 : 503;
   if (!new URLSearchParams(query).has('verbose')) return { status, text: ok ? 'OK\n' : 'not ready\n' };
-  const lines = Object.entries(checks).map(([name, found]) => `[${found === 'ok' ? '+' : '-'}]${name} ${found}`);
+  const lines = Object.entries(checks).map(
+    ([name, found]) => `[${found === 'ok' ? '+' : '-'}]${name} ${found}`,
+  );
   return { status, text: `${lines.join('\n')}\n${ok ? 'ready' : 'not ready'}\n` };
 }
 
@@ -50,7 +55,10 @@ export async function serveManagement(options: ManagementOptions): Promise<Manag
   });
   const bound = server.address();
   return {
-    address: typeof bound === 'object' && bound ? `http://${hostForUrl(bound.address)}:${bound.port}` : options.listen,
+    address:
+      typeof bound === 'object' && bound
+        ? `http://${hostForUrl(bound.address)}:${bound.port}`
+        : options.listen,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -72,7 +80,11 @@ function removeStaleSocket(path: string): void {
   }
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, options: ManagementOptions): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: ManagementOptions,
+): Promise<void> {
   const target = request.url ?? '/';
   const probe = probeAnswer(target, options.ready);
   if (probe) {
@@ -87,14 +99,22 @@ async function answer(request: IncomingMessage, response: ServerResponse, option
   if (snapshot && path === '/metrics.json') {
     return collected(response, 'application/json', async () => JSON.stringify(await snapshot()));
   }
-  response.writeHead(404, { 'content-type': 'text/plain' }).end('not found: /livez /readyz /health /metrics\n');
+  response
+    .writeHead(404, { 'content-type': 'text/plain' })
+    .end('not found: /livez /readyz /health /metrics\n');
 }
 
-async function collected(response: ServerResponse, contentType: string, collect: () => Promise<string>): Promise<void> {
+async function collected(
+  response: ServerResponse,
+  contentType: string,
+  collect: () => Promise<string>,
+): Promise<void> {
   try {
     const text = await collect();
     response.writeHead(200, { 'content-type': contentType }).end(text);
   } catch {
-    response.writeHead(500, { 'content-type': 'text/plain' }).end('metrics could not be collected; see the log\n');
+    response
+      .writeHead(500, { 'content-type': 'text/plain' })
+      .end('metrics could not be collected; see the log\n');
   }
 }

@@ -27,5 +27,9 @@ export const firstDecisive =
       const verdict = await ask(secret);
       if (verdict.kind !== 'not-mine') return verdict;
     }
-    return { kind: 'refused', code: 'invalid_api_key', message: 'The API key is unknown. Check the key you configured.' };
+    return {
+      kind: 'refused',
+      code: 'invalid_api_key',
+      message: 'The API key is unknown. Check the key you configured.',
+    };
   };

@@ -2,7 +2,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { smoothWeighted, startSmoothWeighted } from './smooth-weighted.ts';
 
-function picks(weights: number[], count: number, isUp: (backend: number, turn: number) => boolean = () => true) {
+function picks(
+  weights: number[],
+  count: number,
+  isUp: (backend: number, turn: number) => boolean = () => true,
+) {
   let state = startSmoothWeighted(weights.length);
   return Array.from({ length: count }, (_, turn) => {
     const candidates = weights.map((weight, backend) => ({ weight, available: isUp(backend, turn) }));

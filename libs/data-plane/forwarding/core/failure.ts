@@ -17,7 +17,9 @@ const connectPhase = new Set([
 ]);
 
 const codeOf = (cause: unknown): string =>
-  typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+  typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'string'
+    ? cause.code
+    : '';
 
 /**
  * True when the attempt failed before a byte of the request left: no connection was made. Only then may another
@@ -32,13 +34,21 @@ export function nothingWasSent(cause: unknown): boolean {
 export function backendError(cause: unknown, backendName: string): GatewayError {
   const code = codeOf(cause);
   if (code === 'UND_ERR_CONNECT_TIMEOUT') {
-    return new GatewayError('backend_timeout', `Backend ${backendName} did not accept a connection in time.`, { cause });
+    return new GatewayError(
+      'backend_timeout',
+      `Backend ${backendName} did not accept a connection in time.`,
+      { cause },
+    );
   }
   if (code === 'UND_ERR_HEADERS_TIMEOUT') {
     return new GatewayError('backend_timeout', `Backend ${backendName} did not answer in time.`, { cause });
   }
   if (code === 'UND_ERR_BODY_TIMEOUT') {
-    return new GatewayError('backend_timeout', `Backend ${backendName} fell silent in the middle of its answer.`, { cause });
+    return new GatewayError(
+      'backend_timeout',
+      `Backend ${backendName} fell silent in the middle of its answer.`,
+      { cause },
+    );
   }
   if (nothingWasSent(cause)) {
     return new GatewayError('backend_unreachable', `Backend ${backendName} could not be reached.`, { cause });

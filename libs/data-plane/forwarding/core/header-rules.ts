@@ -17,7 +17,7 @@ const hopByHop = [
 ];
 
 /** Names under which credentials travel, whoever's they are. */
-export const credentialHeaders: readonly string[] = [
+const credentialHeaders = [
   'authorization',
   'proxy-authorization',
   'x-api-key',
@@ -41,18 +41,51 @@ const neverToBackend = new Set([
 ]);
 const neverToBackendPrefixes = /^x-(?:amz-|forwarded-|gateway-)/;
 
-const neverToClient = new Set([...hopByHop, ...credentialHeaders, 'x-request-id']);
+const neverToClient = new Set([...hopByHop, ...credentialHeaders, 'x-request-id', 'x-accel-buffering']);
+
+/**
+ * What becomes of a header, by its name. A process meets the same few dozen spellings over and over: looking one up
+ * here costs a third of lower-casing it and asking the rules.
+ */
+class FateByName<Fate> {
+  readonly #known = new Map<string, Fate>();
+  readonly #decide: (lowerCaseName: string) => Fate;
+
+  constructor(decide: (lowerCaseName: string) => Fate) {
+    this.#decide = decide;
+  }
+
+  of(name: string): Fate {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const fate = this.#decide(name.toLowerCase());
+    if (this.#known.size < namesMax) this.#known.set(name, fate); // clients choose names: bounded
+    return fate;
+  }
+}
+
+const namesMax = 512;
 
 export interface RequestHeaderRules {
-  /** Lower-case names that may hold a client's key here, beyond the usual ones. */
-  readonly keyHeaders: ReadonlySet<string>;
+  readonly fates: FateByName<'keep' | 'drop' | 'accept-encoding' | 'connection'>;
   /** Added to every request to this backend: names (lower case) and values in turn. A client's copy is dropped. */
   readonly inject: RawHeaders;
 }
 
-export function createRequestHeaderRules(keyHeaders: readonly string[], inject: RawHeaders): RequestHeaderRules {
+/** @param keyHeaders names that may hold a client's key here, beyond the usual ones */
+export function createRequestHeaderRules(
+  keyHeaders: readonly string[],
+  inject: RawHeaders,
+): RequestHeaderRules {
   const injected = inject.filter((_, index) => index % 2 === 0);
-  return { keyHeaders: new Set([...keyHeaders, ...injected].map((name) => name.toLowerCase())), inject };
+  const dropped = new Set([...keyHeaders, ...injected].map((name) => name.toLowerCase()));
+  const fates = new FateByName((name) => {
+    if (name === 'connection') return 'connection' as const;
+    if (neverToBackend.has(name) || dropped.has(name) || neverToBackendPrefixes.test(name))
+      return 'drop' as const;
+    return name === 'accept-encoding' ? ('accept-encoding' as const) : ('keep' as const);
+  });
+  return { fates, inject };
 }
 
 /**
@@ -65,16 +98,16 @@ export function requestHeaders(
   requestId: string,
   identity: boolean,
 ): string[] {
-  const named = namedByConnection(received);
-  const sent: string[] = [];
+  let sent: string[] = [];
+  let named: Set<string> | undefined;
   for (let i = 0; i < received.length; i += 2) {
     const name = received[i] as string;
-    const lower = name.toLowerCase();
-    if (neverToBackend.has(lower) || rules.keyHeaders.has(lower) || neverToBackendPrefixes.test(lower)) continue;
-    if (identity && lower === 'accept-encoding') continue;
-    if (named?.has(lower)) continue;
-    sent.push(name, received[i + 1] as string);
+    const value = received[i + 1] as string;
+    const fate = rules.fates.of(name);
+    if (fate === 'keep' || (fate === 'accept-encoding' && !identity)) sent.push(name, value);
+    else if (fate === 'connection') named = namedByConnection(value, named);
   }
+  if (named) sent = without(sent, named);
   if (identity) sent.push('accept-encoding', 'identity');
   sent.push('x-request-id', requestId);
   for (const part of rules.inject) sent.push(part);
@@ -84,52 +117,71 @@ export function requestHeaders(
 /** What the relay must know of an answer's headers, and the headers themselves as the client may see them. */
 export interface ResponseHead {
   readonly headers: string[];
+  /** Lower case. */
   readonly contentType: string;
   /** Lower case; empty when the body is not compressed. */
   readonly contentEncoding: string;
 }
 
+type ResponseFate =
+  'keep' | 'drop' | 'connection' | 'content-length' | 'content-type' | 'content-encoding' | 'cache-control';
+
+const noticed: ReadonlySet<string> = new Set<ResponseFate>([
+  'connection',
+  'content-length',
+  'content-type',
+  'content-encoding',
+  'cache-control',
+]);
+
+const responseFates = new FateByName<ResponseFate>((name) => {
+  if (noticed.has(name)) return name as ResponseFate;
+  return neverToClient.has(name) ? 'drop' : 'keep';
+});
+
 /** The headers of an answer as the client may see them, with `x-request-id` and what keeps a stream unbuffered. */
 export function responseHead(received: RawHeaders, requestId: string): ResponseHead {
-  const named = namedByConnection(received);
-  const headers: string[] = [];
-  let contentType = '';
-  let contentEncoding = '';
-  let contentLength: string | undefined;
-  let hasCacheControl = false;
-  for (let i = 0; i < received.length; i += 2) {
-    const name = received[i] as string;
-    const value = received[i + 1] as string;
-    const lower = name.toLowerCase();
-    if (neverToClient.has(lower) || named?.has(lower)) continue;
-    if (lower === 'content-length') {
-      contentLength = value;
-      continue;
-    }
-    if (lower === 'content-type') contentType = value.toLowerCase();
-    else if (lower === 'content-encoding') contentEncoding = value.trim().toLowerCase();
-    else if (lower === 'cache-control') hasCacheControl = true;
-    else if (lower === 'x-accel-buffering') continue;
-    headers.push(name, value);
-  }
+  const { headers, seen } = keptOf(received);
+  const contentType = seen['content-type']?.toLowerCase() ?? '';
+  const contentEncoding = seen['content-encoding']?.trim().toLowerCase() ?? '';
   if (isEventStream(contentType)) {
     // Proxies between us and the client would otherwise hold the stream back or compress it.
-    if (!hasCacheControl) headers.push('cache-control', 'no-cache, no-transform');
+    if (seen['cache-control'] === undefined) headers.push('cache-control', 'no-cache, no-transform');
     headers.push('x-accel-buffering', 'no');
-  } else if (contentLength !== undefined) headers.push('content-length', contentLength);
+  } else if (seen['content-length'] !== undefined) headers.push('content-length', seen['content-length']);
   headers.push('x-request-id', requestId);
   return { headers, contentType, contentEncoding: contentEncoding === 'identity' ? '' : contentEncoding };
 }
 
+function keptOf(received: RawHeaders): { headers: string[]; seen: Partial<Record<ResponseFate, string>> } {
+  const headers: string[] = [];
+  let named: Set<string> | undefined;
+  const seen: Partial<Record<ResponseFate, string>> = {};
+  for (let i = 0; i < received.length; i += 2) {
+    const name = received[i] as string;
+    const value = received[i + 1] as string;
+    const fate = responseFates.of(name);
+    if (fate === 'drop') continue;
+    if (fate === 'connection') {
+      named = namedByConnection(value, named);
+      continue;
+    }
+    if (fate !== 'keep') seen[fate] = value;
+    if (fate !== 'content-length') headers.push(name, value);
+  }
+  return { headers: named ? without(headers, named) : headers, seen };
+}
+
 export const isEventStream = (contentType: string): boolean => contentType.startsWith('text/event-stream');
 
-function namedByConnection(raw: RawHeaders): Set<string> | undefined {
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i] as string;
-    if (name.length !== 10 || name.toLowerCase() !== 'connection') continue;
-    const value = (raw[i + 1] as string).toLowerCase();
-    if (value === 'keep-alive' || value === 'close') continue;
-    return new Set(value.split(',').map((token) => token.trim()));
-  }
-  return undefined;
+/** The headers that a `Connection` header declares hop-by-hop, added to those of an earlier one. */
+function namedByConnection(value: string, earlier: Set<string> | undefined): Set<string> | undefined {
+  const lower = value.toLowerCase();
+  if (lower === 'keep-alive' || lower === 'close') return earlier;
+  const names = lower.split(',').map((token) => token.trim());
+  return new Set([...(earlier ?? []), ...names]);
+}
+
+function without(headers: readonly string[], named: ReadonlySet<string>): string[] {
+  return headers.filter((_, index) => !named.has((headers[index - (index % 2)] as string).toLowerCase()));
 }

@@ -3,13 +3,7 @@ import { GatewayError, type Dialect } from '@llmproxy/errors';
 
 /** The API behind a path; a closed set, so that it can be a metric label. */
 export type Endpoint =
-  | 'chat.completions'
-  | 'completions'
-  | 'embeddings'
-  | 'responses'
-  | 'messages'
-  | 'models'
-  | 'other';
+  'chat.completions' | 'completions' | 'embeddings' | 'responses' | 'messages' | 'models' | 'other';
 
 export interface Route {
   readonly endpoint: Endpoint;
@@ -82,7 +76,10 @@ function otherRoute(method: string, path: string): Route {
     );
   }
   if (climbs.test(path)) {
-    throw new GatewayError('invalid_request', `The path ${shorten(path)} contains "." or ".." segments; send it without.`);
+    throw new GatewayError(
+      'invalid_request',
+      `The path ${shorten(path)} contains "." or ".." segments; send it without.`,
+    );
   }
   const base = { dialect: dialectOf(path), path, readsBody: false } as const;
   if (path.startsWith('/v1/models/')) {
@@ -95,7 +92,9 @@ function otherRoute(method: string, path: string): Route {
 
 function methodNotAllowed(method: string, path: string, allowed: readonly string[]): GatewayError {
   const allow = allowed.join(', ');
-  return new GatewayError('method_not_allowed', `${method} is not allowed on ${path}; use ${allow}.`, { headers: { allow } });
+  return new GatewayError('method_not_allowed', `${method} is not allowed on ${path}; use ${allow}.`, {
+    headers: { allow },
+  });
 }
 
 const shorten = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);

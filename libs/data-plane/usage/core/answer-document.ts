@@ -16,6 +16,7 @@ import {
   ascii,
   closingQuote,
   isEscaped,
+  nextBracketOrQuote,
   isSpace,
 } from './json-bytes.ts';
 import { ByteNames } from './byte-names.ts';
@@ -347,7 +348,8 @@ export class AnswerDocument {
   /** Depth is a number, so it costs no stack; a bracket of the wrong kind is the sender's affair. */
   #nested(buffer: Buffer, from: number, end: number): number {
     let depth = this.#depth;
-    for (let i = from; i < end; i++) {
+    let i = nextBracketOrQuote(buffer, from, end);
+    while (i < end) {
       const byte = buffer[i] as number;
       if (byte === QUOTE) {
         const close = closingQuote(buffer, i + 1, end);
@@ -358,10 +360,11 @@ export class AnswerDocument {
         i = close;
       } else if ((byte | FOLD) === OPEN_OBJECT) {
         depth++;
-      } else if ((byte | FOLD) === CLOSE_OBJECT && --depth === 0) {
+      } else if (--depth === 0) {
         if (this.#isCapturing) this.#finishUsage(buffer, i + 1);
         return this.#valueEnded(buffer, i + 1, end);
       }
+      i = nextBracketOrQuote(buffer, i + 1, end);
     }
     this.#depth = depth;
     return end;

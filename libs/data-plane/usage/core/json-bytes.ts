@@ -62,10 +62,21 @@ export function closingQuote(buffer: Buffer, from: number, end: number): number 
       i += byte === BACKSLASH ? 2 : 1;
     }
     if (i >= end) return -1;
-    const quote = buffer.indexOf(QUOTE, i);
+    const quote = buffer.indexOf(QUOTE, i) | 0;
     if (quote === -1 || quote >= end) return -1;
     if (!isEscaped(buffer, i, quote)) return quote;
     i = quote + 1;
   }
   return -1;
+}
+
+/** 1 for the bytes that begin or end a string, an array or an object. */
+const STOPS = new Uint8Array(256);
+for (const byte of [QUOTE, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT]) STOPS[byte] = 1;
+
+/** Index of the next bracket or quote in `buffer[from, end)`, or `end`. */
+export function nextBracketOrQuote(buffer: Buffer, from: number, end: number): number {
+  let i = from;
+  while (i < end && STOPS[buffer[i] as number] === 0) i++;
+  return i;
 }
