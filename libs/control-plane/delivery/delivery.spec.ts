@@ -1,0 +1,247 @@
+import { redisForTests } from '@llmproxy/real-services';
+import type { UsageEvent } from '@llmproxy/usage-queue';
+import { createHmac, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import {
+  openDeadLetters,
+  openDelivery,
+  webhookReporter,
+  type Reporter,
+  type WebhookOptions,
+} from './index.ts';
+
+const patient = { timeout: 25_000 };
+const soon = { firstMs: 10, capMs: 50 };
+
+const usageEvent = (): UsageEvent => ({
+  event_id: randomUUID(),
+  request_id: 'req-1',
+  timestamp: '2026-02-03T04:05:06.789Z',
+  key_id: null,
+  api_key: null,
+  user_id: null,
+  model: 'llama-3',
+  method: 'POST',
+  path: '/v1/chat/completions',
+  endpoint: 'chat.completions',
+  is_stream: false,
+  backend: 'gpu-1',
+  backend_url: 'http://gpu-1:8000',
+  status_code: 200,
+  outcome: 'completed',
+  latency_ms: 12,
+  ttft_ms: 3,
+  usage: null,
+  usage_source: 'none',
+});
+
+interface Received {
+  method: string | undefined;
+  path: string | undefined;
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+/** An HTTP server that answers with `status`, 0 for not at all, and remembers what it was sent. */
+async function receiver(status = 204) {
+  const received: Received[] = [];
+  const state = { status, received, url: '' };
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      received.push({ method: request.method, path: request.url, headers: request.headers, body });
+      if (state.status !== 0) response.writeHead(state.status).end();
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  state.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/usage?from=gw`;
+  return state;
+}
+
+const webhook = (url: string, options: Partial<WebhookOptions> = {}): Reporter =>
+  webhookReporter({ name: 'billing', url, timeoutMs: 5_000, attemptsMax: 3, schedule: soon, ...options });
+
+/** A destination that is away until told otherwise. */
+function flaky(name: string) {
+  const taken: string[] = [];
+  const state = { away: true, taken, reporter: {} as Reporter };
+  state.reporter = {
+    name,
+    unit: 'batch',
+    attemptsMax: 1,
+    concurrency: 1,
+    schedule: soon,
+    deliver: (events) => {
+      if (state.away) return Promise.reject(new Error('connection refused'));
+      taken.push(...events.map((event) => event.event_id));
+      return Promise.resolve();
+    },
+    isAway: () => true,
+    close: () => Promise.resolve(),
+  };
+  return state;
+}
+
+async function freshRedis(): Promise<string> {
+  const redis = await redisForTests();
+  onTestFinished(() => redis[Symbol.asyncDispose]());
+  return redis.url;
+}
+
+function deliver(redisUrl: string, reporters: Reporter[]) {
+  const told: string[] = [];
+  const outcomes: Record<string, number> = {};
+  const tell = (fields: object, message: string) => void told.push(`${message} ${JSON.stringify(fields)}`);
+  const delivery = openDelivery({
+    redisUrl,
+    reporters,
+    log: { info: tell, warn: tell, error: tell },
+    onOutcome: (reporter, outcome, events) => {
+      outcomes[`${reporter} ${outcome}`] = (outcomes[`${reporter} ${outcome}`] ?? 0) + events;
+    },
+  });
+  onTestFinished(() => delivery.close(2_000));
+  return { ...delivery, told, outcomes };
+}
+
+function deadLettersOf(redisUrl: string) {
+  const letters = openDeadLetters({ redisUrl });
+  onTestFinished(() => letters.close());
+  return letters;
+}
+
+test('a webhook receives each event alone, named by its idempotency key and signed', async () => {
+  const { url, received } = await receiver();
+  const headers = { Authorization: 'Bearer receiver-token', 'Content-Type': 'application/usage+json' };
+  const { fanOut } = deliver(await freshRedis(), [webhook(url, { headers, secret: 'whsec_1' })]);
+  const events = [usageEvent(), usageEvent()];
+  await fanOut(events, 'batch-1');
+  await expect.poll(() => received.length, patient).toBe(2);
+  for (const event of events) {
+    const delivery = received.find(({ body }) => body === JSON.stringify(event));
+    expect(delivery).toMatchObject({ method: 'POST', path: '/usage?from=gw' });
+    expect(delivery?.headers).toMatchObject({
+      authorization: 'Bearer receiver-token',
+      'content-type': 'application/usage+json',
+      'idempotency-key': event.event_id,
+    });
+    const [, t, v1] =
+      /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(delivery?.headers['x-llmproxy-signature'])) ?? [];
+    expect(v1).toBe(createHmac('sha256', 'whsec_1').update(`${t}.${delivery?.body}`).digest('hex'));
+  }
+});
+
+test('with a webhook down, its events become dead letters that can be replayed once, and no other reporter waits', async () => {
+  const redisUrl = await freshRedis();
+  const billing = await receiver(503);
+  const audit = await receiver();
+  const { fanOut, outcomes, states } = deliver(redisUrl, [
+    webhook(billing.url),
+    webhook(audit.url, { name: 'audit' }),
+  ]);
+  const events = [usageEvent(), usageEvent()];
+  const ids = events.map((event) => event.event_id).toSorted();
+  await fanOut(events, 'batch-1');
+  await expect.poll(() => audit.received.length, patient).toBe(2);
+  await expect.poll(() => outcomes['billing dead'], patient).toBe(2);
+  expect(billing.received).toHaveLength(6);
+  expect(outcomes['billing retried']).toBe(4);
+
+  const letters = deadLettersOf(redisUrl);
+  const dead = await letters.listDeadLetters('billing');
+  expect(dead.map(({ id }) => id).toSorted()).toEqual(ids);
+  expect(dead[0]).toMatchObject({ cause: 'answered 503', attempts: 3 });
+  expect(dead.flatMap((letter) => letter.events)).toEqual(expect.arrayContaining(events));
+  expect(await letters.listDeadLetters('billing', { limit: 1 })).toHaveLength(1);
+  expect(await letters.listDeadLetters('audit')).toEqual([]);
+
+  billing.status = 200;
+  billing.received.length = 0;
+  expect(await letters.replayDeadLetters('billing', [ids[0] ?? '', 'unknown'])).toBe(1);
+  expect(await letters.replayDeadLetters('billing', 'all')).toBe(1);
+  expect(await letters.replayDeadLetters('billing', 'all')).toBe(0);
+  await expect.poll(() => outcomes['billing delivered'], patient).toBe(2);
+  expect(billing.received.map(({ headers }) => headers['idempotency-key']).toSorted()).toEqual(ids);
+  expect(await states()).toContainEqual({
+    name: 'billing',
+    health: expect.any(String),
+    depth: 0,
+    deadLetters: 0,
+  });
+});
+
+test('letters that fail again while all are replayed are replayed once, not for ever', async () => {
+  const redisUrl = await freshRedis();
+  const { url, received } = await receiver(500);
+  const { fanOut, outcomes } = deliver(redisUrl, [webhook(url, { attemptsMax: 1 })]);
+  await fanOut([usageEvent(), usageEvent()], 'batch-1');
+  await expect.poll(() => outcomes['billing dead'], patient).toBe(2);
+  const letters = deadLettersOf(redisUrl);
+  expect(await letters.replayDeadLetters('billing', 'all')).toBe(2);
+  await expect.poll(() => outcomes['billing dead'], patient).toBe(4);
+  expect(received).toHaveLength(4);
+  expect(await letters.listDeadLetters('billing')).toHaveLength(2);
+});
+
+test('a batch that is fanned out again is not delivered again', async () => {
+  const { url, received } = await receiver();
+  const { fanOut, outcomes } = deliver(await freshRedis(), [webhook(url)]);
+  const events = [usageEvent(), usageEvent()];
+  await Promise.all([fanOut(events, 'batch-1'), fanOut(events, 'batch-1')]);
+  await expect.poll(() => outcomes['billing delivered'], patient).toBe(2);
+  await fanOut([...events, usageEvent()], 'batch-2');
+  await expect.poll(() => outcomes['billing delivered'], patient).toBe(3);
+  expect(received).toHaveLength(3);
+});
+
+test('a receiver that never answers costs its own deliveries their timeout, and is retried', async () => {
+  const silent = await receiver(0);
+  const { fanOut, outcomes } = deliver(await freshRedis(), [
+    webhook(silent.url, { timeoutMs: 50, attemptsMax: 2 }),
+  ]);
+  await fanOut([usageEvent()], 'batch-1');
+  await expect.poll(() => outcomes['billing dead'], patient).toBe(1);
+  expect(silent.received).toHaveLength(2);
+});
+
+test('while a destination is away its deliveries wait without losing attempts, and it is told once', async () => {
+  const store = flaky('store');
+  const { fanOut, told, outcomes } = deliver(await freshRedis(), [store.reporter]);
+  const batches = Array.from({ length: 5 }, () => [usageEvent(), usageEvent()]);
+  for (const [index, events] of batches.entries()) await fanOut(events, `batch-${index}`);
+  await expect.poll(() => outcomes['store retried'], patient).toBeGreaterThan(10);
+  store.away = false;
+  await expect.poll(() => outcomes['store delivered'], patient).toBe(10);
+  expect(store.taken.toSorted()).toEqual(
+    batches
+      .flat()
+      .map((event) => event.event_id)
+      .toSorted(),
+  );
+  expect(outcomes['store dead']).toBeUndefined();
+  expect(told).toEqual([
+    'reporter fails; its deliveries are retried {"reporter":"store","cause":"connection refused"}',
+    expect.stringMatching(/^reporter delivers again/),
+  ]);
+});
+
+test('a delivery under way when the worker stops is made by the next worker', async () => {
+  const redisUrl = await freshRedis();
+  const store = flaky('store');
+  const first = deliver(redisUrl, [store.reporter]);
+  const event = usageEvent();
+  await first.fanOut([event], 'batch-1');
+  await expect.poll(() => first.outcomes['store retried'], patient).toBeGreaterThan(0);
+  await first.close(5_000);
+  store.away = false;
+  deliver(redisUrl, [store.reporter]);
+  await expect.poll(() => store.taken, patient).toEqual([event.event_id]);
+});
