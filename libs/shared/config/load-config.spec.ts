@@ -107,6 +107,17 @@ describe('backends', () => {
 describe('keys', () => {
   const keysOf = (keys: string) => load(`${oneBackend}auth: {}\napi_keys: ${keys}`).auth.pipeline[0]?.keys;
 
+  test('headers a key may come in are matched in any case', () => {
+    const { header_names } = load(`${oneBackend}auth: { enabled: false, header_names: [X-Team-Key] }`).auth;
+    expect(header_names).toEqual(['x-team-key']);
+    expect(load(oneBackend).auth.header_names).toEqual([
+      'authorization',
+      'x-api-key',
+      'api-key',
+      'x-goog-api-key',
+    ]);
+  });
+
   test('api_keys without a pipeline are one provider', () => {
     const { pipeline } = load(`${oneBackend}auth: {}\napi_keys: [{ key: sk-12345678 }]`).auth;
     expect(pipeline).toEqual([
@@ -216,13 +227,21 @@ storage: { databases: [{ name: a, driver: sqlite, path: db/a.db }, { name: b, dr
   });
 
   test.each([
-    ['postgres', 5432],
-    ['mysql', 3306],
-  ])('%s listens on %d unless told otherwise', (driver, port) => {
-    const { databases } = load(
-      `${oneBackend}storage: { databases: [{ name: a, driver: ${driver}, host: db, database: llm }] }`,
-    ).storage;
-    expect(databases).toMatchObject([{ driver, port, host: 'db', database: 'llm' }]);
+    ['driver: postgres, host: db, database: llm', 'postgres://db:5432/llm'],
+    ['driver: mysql, host: db, port: 3307, user: u, database: llm', 'mysql://u@db:3307/llm'],
+    [
+      "driver: mysql, host: '::1', user: u, password: 'p@s/s:', database: llm",
+      'mysql://u:p%40s%2Fs%3A@[::1]:3306/llm',
+    ],
+    ["driver: postgres, dsn: 'postgres://u:p@h/llm?sslmode=require'", 'postgres://u:p@h/llm?sslmode=require'],
+  ])('%s is reached at %s', (parts, dsn) => {
+    const { databases } = load(`${oneBackend}storage: { databases: [{ name: a, ${parts} }] }`).storage;
+    expect(databases).toMatchObject([{ name: 'a', dsn, max_open_conns: 10 }]);
+  });
+
+  test('a password without a user is refused, for it would not be sent', () => {
+    const text = `${oneBackend}storage: { databases: [{ name: a, driver: mysql, host: h, database: d, password: x }] }`;
+    expect(() => load(text)).toThrow('storage.databases[0].user: is required with a password');
   });
 });
 

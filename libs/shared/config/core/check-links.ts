@@ -160,6 +160,9 @@ function database(entry: Database, i: number): Finding[] {
   if (entry.dsn === undefined) {
     const missing = (['host', 'database'] as const).filter((key) => !given(key));
     const message = `is required for ${entry.driver}, or a dsn`;
+    if (given('password') && !given('user')) {
+      found.push({ path: [...at, 'user'], message: 'is required with a password' });
+    }
     return [...found, ...missing.map((key) => ({ path: [...at, key], message }))];
   }
   if (!entry.dsn.startsWith(entry.driver)) {
