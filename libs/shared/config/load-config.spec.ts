@@ -227,15 +227,16 @@ storage: { databases: [{ name: a, driver: sqlite, path: db/a.db }, { name: b, dr
   });
 
   test.each([
-    ['driver: postgres, host: db, database: llm', { host: 'db', port: 5432, database: 'llm' }],
-    ['driver: mysql, host: db, user: u, database: llm', { host: 'db', port: 3306, user: 'u' }],
+    ['driver: postgres, host: db, database: llm', 'postgres://db:5432/llm'],
+    ['driver: mysql, host: db, port: 3307, user: u, database: llm', 'mysql://u@db:3307/llm'],
     [
-      "driver: postgres, dsn: 'postgres://u:p@h/llm?sslmode=require'",
-      { dsn: 'postgres://u:p@h/llm?sslmode=require' },
+      "driver: mysql, host: '::1', user: u, password: 'p@s/s:', database: llm",
+      'mysql://u:p%40s%2Fs%3A@[::1]:3306/llm',
     ],
-  ])('%s keeps its parts, with the usual port and at most 10 connections', (parts, kept) => {
+    ["driver: postgres, dsn: 'postgres://u:p@h/llm?sslmode=require'", 'postgres://u:p@h/llm?sslmode=require'],
+  ])('%s is reached at %s', (parts, dsn) => {
     const { databases } = load(`${oneBackend}storage: { databases: [{ name: a, ${parts} }] }`).storage;
-    expect(databases).toMatchObject([{ name: 'a', max_open_conns: 10, ...kept }]);
+    expect(databases).toMatchObject([{ name: 'a', dsn, max_open_conns: 10 }]);
   });
 
   test('a password without a user is refused, for it would not be sent', () => {

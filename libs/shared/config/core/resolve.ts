@@ -44,19 +44,19 @@ export type Reporter = DeepReadonly<
 
 type FileDatabase = File['storage']['databases'][number];
 
-/** An enabled SQL database; `path` is absolute. */
+/** An enabled SQL database; `path` is absolute, `dsn` a URL made of its parts where the file has parts. */
 export type Database = DeepReadonly<
   Named &
     (
       | { driver: 'sqlite'; path: string }
-      | ({ driver: 'postgres' | 'mysql'; port: number; max_open_conns: number } & Pick<
-          FileDatabase,
-          'dsn' | 'host' | 'user' | 'password' | 'database'
-        >)
+      | { driver: 'postgres' | 'mysql'; dsn: string; max_open_conns: number }
     )
 >;
 
-/** A checked config, frozen. Durations are in ms, sizes in bytes, files absolute; entries that are not enabled are gone. */
+/**
+ * A checked config, frozen. Durations are in ms, sizes in bytes, files absolute, names in `auth.header_names` in lower
+ * case; list entries that are not enabled are gone.
+ */
 export type Config = DeepReadonly<
   Omit<File, 'listen' | 'api_keys' | 'server' | 'backends' | 'auth' | 'usage' | 'storage'> & {
     server: File['server'] & { workers: number };
@@ -88,7 +88,7 @@ export function resolveConfig(file: File, around: Surroundings): Config {
     data_dir: dataDir,
     server: { ...server, listen: listen ?? server.listen, workers: server.workers ?? around.cores },
     backends: file.backends.map(backendOf),
-    auth: { ...file.auth, pipeline },
+    auth: { ...file.auth, header_names: file.auth.header_names.map((name) => name.toLowerCase()), pipeline },
     usage: { ...file.usage, reporters: file.usage.reporters.flatMap(reporterOf) },
     storage: {
       databases: file.storage.databases.flatMap((entry) => databaseOf(entry, around, dataDir)),
@@ -128,7 +128,7 @@ function reporterOf({ name, type, enabled, webhook, database }: FileReporter): R
 }
 
 function databaseOf(entry: FileDatabase, around: Surroundings, dataDir: string): Database[] {
-  const { name, enabled, driver, path, dsn, host, port, user, password, database } = entry;
+  const { name, enabled, driver, path, dsn } = entry;
   if (!enabled) return [];
   if (driver === 'sqlite') {
     return [
@@ -139,9 +139,19 @@ function databaseOf(entry: FileDatabase, around: Surroundings, dataDir: string):
       },
     ];
   }
-  const defaultPort = driver === 'postgres' ? 5432 : 3306;
-  const max_open_conns = entry.max_open_conns ?? 10;
-  return [{ name, driver, dsn, host, port: port ?? defaultPort, user, password, database, max_open_conns }];
+  return [
+    { name, driver, dsn: dsn ?? dsnOf({ ...entry, driver }), max_open_conns: entry.max_open_conns ?? 10 },
+  ];
+}
+
+const defaultPort = { postgres: 5432, mysql: 3306 };
+
+function dsnOf(entry: FileDatabase & { driver: 'postgres' | 'mysql' }): string {
+  const { driver, host = '', port = defaultPort[driver], user, password, database = '' } = entry;
+  const secret = password === undefined ? '' : `:${encodeURIComponent(password)}`;
+  const login = user === undefined ? '' : `${encodeURIComponent(user)}${secret}@`;
+  const address = host.includes(':') ? `[${host}]` : encodeURIComponent(host);
+  return `${driver}://${login}${address}:${port}/${encodeURIComponent(database)}`;
 }
 
 function loggingOf({ enabled, access }: File['logging'], around: Surroundings): File['logging'] {
