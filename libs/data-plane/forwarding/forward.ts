@@ -29,10 +29,10 @@ export async function forward<B extends Backend>(
 ): Promise<Forwarded<B>> {
   const exchange = new Exchange(inbound);
   const tried: B[] = [];
-  let failed: Forwarded<B> = { kind: 'failed', error: noBackend(), backend: null };
+  let failed: Forwarded<B> | undefined;
   for (;;) {
     const backend = options.pick(tried);
-    if (!backend) return failed;
+    if (!backend) return failed ?? { kind: 'failed', error: noBackend(), backend: null };
     const outcome = await exchange.attempt(backend, options.prepare(backend));
     if ('answer' in outcome) return { kind: 'answered', answer: outcome.answer, backend };
     failed = { kind: 'failed', error: outcome.error, backend };
@@ -75,6 +75,7 @@ export function departure(why: Departure): GatewayError {
     : new GatewayError(
         'draining',
         'The gateway is shutting down and could not wait for this answer. Try again.',
+        { headers: { 'retry-after': '1', 'retry-after-ms': '1000' } },
       );
 }
 
