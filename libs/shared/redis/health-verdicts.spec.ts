@@ -103,6 +103,7 @@ test('what is published can be read, and is gone once removed', async () => {
       ['b', verdict({ backend: 'b' })],
     ]),
   );
+  expect([...(await readVerdicts(redis, ['c', 'b'])).keys()]).toEqual(['b']);
   await removeVerdicts(redis, ['a', 'c']);
   expect([...(await readVerdicts(redis)).keys()]).toEqual(['b']);
 });

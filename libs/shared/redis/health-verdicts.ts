@@ -61,9 +61,19 @@ export async function removeVerdicts(redis: Redis, backends: readonly string[]):
   );
 }
 
-/** The latest verdict of each backend. @throws Error when Redis cannot be reached */
-export async function readVerdicts(redis: Redis): Promise<Map<string, HealthVerdict>> {
-  return parseAll(await redis.hgetall(redisKeys.health));
+/**
+ * The latest verdicts, by backend.
+ * @param backends only of these; left out: all there are
+ * @throws Error when Redis cannot be reached
+ */
+export async function readVerdicts(
+  redis: Redis,
+  backends?: readonly string[],
+): Promise<Map<string, HealthVerdict>> {
+  if (backends === undefined) return parseAll(Object.entries(await redis.hgetall(redisKeys.health)));
+  if (backends.length === 0) return new Map();
+  const found = await redis.hmget(redisKeys.health, ...backends);
+  return parseAll(backends.map((backend, index) => [backend, found[index] ?? '']));
 }
 
 export interface FollowVerdicts {
@@ -151,9 +161,9 @@ function sameVerdicts(a: Verdicts, b: Verdicts): boolean {
   );
 }
 
-function parseAll(fields: Readonly<Record<string, string>>): Map<string, HealthVerdict> {
+function parseAll(fields: readonly [backend: string, json: string][]): Map<string, HealthVerdict> {
   const verdicts = new Map<string, HealthVerdict>();
-  for (const [backend, json] of Object.entries(fields)) {
+  for (const [backend, json] of fields) {
     const verdict = parsed(HealthVerdict, json);
     if (verdict !== undefined) verdicts.set(backend, verdict);
   }

@@ -76,6 +76,8 @@ class ScriptedServer implements FakeBackend {
   readonly requests: RecordedRequest[] = [];
   openRequests = 0;
   connections = 0;
+  /** Kept after the end, for tests of a backend that is gone. */
+  port = 0;
   readonly #byPath: Map<string, PlayFor>;
   readonly #queue: PlayFor[] = [];
   readonly #waiting = new Set<() => void>();
@@ -94,10 +96,6 @@ class ScriptedServer implements FakeBackend {
     this.#server.on('clientError', (_, socket) => socket.destroy());
   }
 
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }
@@ -105,6 +103,7 @@ class ScriptedServer implements FakeBackend {
   async listen(port: number): Promise<void> {
     this.#server.listen(port, '127.0.0.1');
     await once(this.#server, 'listening');
+    this.port = (this.#server.address() as AddressInfo).port;
   }
 
   on(path: string, playFor: PlayFor): void {
