@@ -19,6 +19,7 @@ async function main(): Promise<void> {
   });
   await Promise.race([toldToStop, ready.then(() => toldToStop)]);
   log.info({}, 'worker stops');
+  // Connections that were cut off may keep the process alive; what is not done by now is done by the next worker.
   await worker.close(closeMsMax);
   process.exit(0);
 }

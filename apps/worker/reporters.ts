@@ -1,7 +1,7 @@
 /** The reporters of the config as the delivery stage knows them. */
 import type { Config, Database, Reporter as ReporterConfig } from '@llmproxy/config';
 import { databaseSchedule, webhookReporter, type Reporter } from '@llmproxy/delivery';
-import { EventsRefused, openLedger, sqlAddress, type Ledger } from '@llmproxy/ledger';
+import { EventsRefused, openLedger, type Ledger } from '@llmproxy/ledger';
 
 // Values that a database refuses are refused again; a second look is for the case that someone has just mended it.
 const refusedAttemptsMax = 2;
@@ -35,8 +35,8 @@ function reporterOf(reporter: ReporterConfig, databases: readonly Database[]): R
 
 function ledgerOf(database: Database, table: string): Ledger {
   if (database.driver === 'sqlite') return openLedger({ driver: 'sqlite', path: database.path, table });
-  const { driver, max_open_conns } = database;
-  return openLedger({ driver, url: sqlAddress(driver, database), table, connectionsMax: max_open_conns });
+  const { driver, dsn, max_open_conns } = database;
+  return openLedger({ driver, url: dsn, table, connectionsMax: max_open_conns });
 }
 
 function databaseReporter(name: string, ledger: Ledger): Reporter {

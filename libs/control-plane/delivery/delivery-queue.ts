@@ -28,6 +28,9 @@ export const deadLettersKept = { age: 14 * 24 * 60 * 60, count: 10_000 } as cons
 const rememberedMs = 120_000;
 // A worker that is killed takes its deliveries' locks with it; that is no failure of the delivery, however often.
 const stalledMax = 1_000_000;
+// How soon such a delivery is made by another: BullMQ renews locks by itself, they only outlast a busy event loop.
+const lockMs = 15_000;
+const stalledCheckMs = 5_000;
 const streamEntriesMax = 1_000;
 
 export class DeliveryQueue {
@@ -51,6 +54,8 @@ export class DeliveryQueue {
       prefix: bullPrefix,
       concurrency: reporter.concurrency,
       maxStalledCount: stalledMax,
+      lockDuration: lockMs,
+      stalledInterval: stalledCheckMs,
       runRetryDelay: 1_000,
       settings: { backoffStrategy: (attempt, _type, cause) => this.#pauseMs(attempt, cause) },
     });
@@ -99,11 +104,6 @@ export class DeliveryQueue {
     await this.#worker.close();
     await this.#queue.close();
     await this.#options.reporter.close();
-  }
-
-  /** Gives up what is under way: it goes to another worker once its lock has expired. */
-  abandon(): void {
-    void this.#worker.close(true).catch(() => undefined);
   }
 
   async #deliver(job: Job<UsageEvent[]>, token: string | undefined): Promise<void> {

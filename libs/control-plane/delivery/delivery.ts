@@ -58,10 +58,9 @@ export function openDelivery(options: DeliveryOptions): Delivery {
     close: async (deadlineMs) => {
       const giveUp = new AbortController();
       const closed = Promise.allSettled(queues.map(({ queue }) => queue.close())).then(() => giveUp.abort());
-      await delay(deadlineMs, undefined, { signal: giveUp.signal }).then(
-        () => queues.forEach(({ queue }) => queue.abandon()),
-        () => closed,
-      );
+      // Without Redis no delivery can be acknowledged any more: it will be made again, so nothing is worth waiting for.
+      const waitMs = connection.status === 'ready' ? deadlineMs : 0;
+      await delay(waitMs, undefined, { signal: giveUp.signal }).catch(() => closed);
       await closeRedis(connection);
     },
   };

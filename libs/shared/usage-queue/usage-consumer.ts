@@ -30,6 +30,9 @@ export interface UsageConsumer {
 
 // A batch whose consumer is killed goes back to the queue; it is not the batch's fault, however often it happens.
 const stalledMax = 1_000_000;
+// How soon that happens: BullMQ renews locks by itself, so they only need to outlast a busy event loop.
+const lockMs = 10_000;
+const stalledCheckMs = 5_000;
 const retryMsMax = 60_000;
 
 /** Starts consuming; returns at once, whether Redis is there or not. */
@@ -43,6 +46,8 @@ export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer 
     prefix: bullPrefix,
     concurrency: options.concurrency ?? 4,
     maxStalledCount: stalledMax,
+    lockDuration: lockMs,
+    stalledInterval: stalledCheckMs,
     runRetryDelay: 1_000,
     settings: { backoffStrategy: (attempt) => Math.min(1_000 * 2 ** Math.min(attempt - 1, 10), retryMsMax) },
   });
@@ -61,7 +66,9 @@ export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer 
     isConnected: () => redis.client.status === 'ready',
     depth: () => queueDepth(redis.client, usageQueueName),
     close: async (deadlineMs) => {
-      await withDeadline(worker.close(), deadlineMs).catch(() => worker.disconnect());
+      // Without Redis no batch can be acknowledged any more: it will be handled again, so nothing is worth waiting for.
+      const isConnected = redis.client.status === 'ready';
+      await withDeadline(worker.close(), isConnected ? deadlineMs : 0).catch(() => undefined);
       await redis.release();
     },
   };
