@@ -9,6 +9,8 @@ const paceMs = 2_000;
 /** A stream lives 38 s: the first is far from its end when the last one of the ramp has begun. */
 const chunks = 20;
 const deadlineMs = 120_000;
+/** Grows the heap as any load does; told apart in the report, though the goal counts it too. */
+const shortLoad = { connections: 64, warmUpMs: 0, durationMs: 3_000 };
 const bytesPerStreamMax = 32 * 1024;
 /** Client and backend sockets of half the streams in each worker, and room for an uneven half. */
 const openFilesMin = 12_000;
@@ -20,6 +22,8 @@ async function run({ gateway, backend, generator, say }: Stand): Promise<readonl
     );
   }
   const idleBytes = residentBytes(gateway.pids());
+  await generator.run({ mode: 'closed', to: gateway.to, watch: {}, ...shortLoad });
+  const warmBytes = residentBytes(gateway.pids());
   const memory = watchMemory(gateway);
   let openAtOnce = 0;
   const counted: Promise<void>[] = [];
@@ -50,6 +54,7 @@ async function run({ gateway, backend, generator, say }: Stand): Promise<readonl
   memory.stop();
   const perStream = (memory.mostBytes - idleBytes) / streams;
   const kb = (bytes: number): string => `${(bytes / 1024).toFixed(1)} KB`;
+  const mb = (bytes: number): string => `${(bytes / 1_048_576).toFixed(0)} MB`;
   return [
     {
       text: `${streams} streams open at the same time`,
@@ -64,7 +69,7 @@ async function run({ gateway, backend, generator, say }: Stand): Promise<readonl
     {
       text: `at most ${kb(bytesPerStreamMax)} of resident memory per stream beyond idle`,
       ok: perStream <= bytesPerStreamMax,
-      found: `${kb(perStream)} (idle ${kb(idleBytes)}, peak ${kb(memory.mostBytes)})`,
+      found: `${kb(perStream)} (idle ${mb(idleBytes)}, after a short load ${mb(warmBytes)}, peak ${mb(memory.mostBytes)}; beyond the short load ${kb((memory.mostBytes - warmBytes) / streams)} per stream)`,
     },
   ];
 }
