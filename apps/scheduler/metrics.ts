@@ -1,0 +1,24 @@
+import type { ProbeOutcome } from '@llmproxy/health';
+import { Counter, Histogram, type Registry } from 'prom-client';
+
+/** Registers the series about probes; the returned function counts one. */
+export function probeMetrics(registry: Registry): (outcome: ProbeOutcome) => void {
+  const registers = [registry];
+  const probes = new Counter({
+    name: 'llmproxy_health_probes_total',
+    help: 'Health probes by backend and result: success or failure.',
+    labelNames: ['backend', 'result'],
+    registers,
+  });
+  const seconds = new Histogram({
+    name: 'llmproxy_health_probe_seconds',
+    help: 'Time until a backend answered a health probe, or failed it.',
+    labelNames: ['backend'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  });
+  return ({ backend, ok, seconds: took }) => {
+    probes.inc({ backend, result: ok ? 'success' : 'failure' });
+    seconds.observe({ backend }, took);
+  };
+}

@@ -1,0 +1,143 @@
+import { play, startFakeBackend } from '@llmproxy/fake-backend';
+import { redisForTests } from '@llmproxy/real-services';
+import { closeRedis, connectRedis, readVerdicts } from '@llmproxy/redis';
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from 'undici';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+
+let folder: string;
+let redisUrl: string;
+const cleanups: (() => unknown)[] = [];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'llmproxy-spec-'));
+  const place = await redisForTests();
+  redisUrl = place.url;
+  cleanups.push(
+    () => rm(folder, { recursive: true, force: true }),
+    () => place[Symbol.asyncDispose](),
+  );
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const until = (condition: () => boolean | Promise<boolean>) =>
+  vi.waitUntil(condition, { timeout: 15_000, interval: 20 });
+
+async function startScheduler(config: string, env: Record<string, string> = {}) {
+  const path = join(folder, 'config.yaml');
+  await writeFile(path, config);
+  const socket = join(folder, 'management.sock');
+  const main = new URL('./main.ts', import.meta.url);
+  const child = fork(main, ['--config', path, '--management-listen', `unix:${socket}`], {
+    execArgv: [],
+    env: { ...process.env, LLMPROXY_REDIS_URL: redisUrl, ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  cleanups.push(() => end(child));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text) => (output += String(text)));
+  return { child, socket, output: () => output };
+}
+
+async function untilReady(child: ChildProcess): Promise<void> {
+  const [message] = (await once(child, 'message')) as [unknown];
+  expect(message).toEqual({ ready: true });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+async function ask(socketPath: string, path: string): Promise<{ status: number; text: string }> {
+  const client = new Client('http://localhost', { socketPath });
+  try {
+    const { statusCode, body } = await client.request({ method: 'GET', path });
+    return { status: statusCode, text: await body.text() };
+  } finally {
+    await client.close();
+  }
+}
+
+test('it probes the configured backends with their credential, tells changes, metrics and readiness', async () => {
+  await using backend = await startFakeBackend({
+    plays: { '/base/ping': play.bytes('', 'text/plain', { status: 500 }) },
+  });
+  const { child, socket, output } = await startScheduler(`
+backends:
+  - name: a
+    url: ${backend.url}/base/v1
+    api_key: sk-canary
+health_check:
+  interval: 50ms
+  path: /ping
+  unhealthy_threshold: 2
+  healthy_threshold: 1
+`);
+  await untilReady(child);
+  const [first] = await backend.arrived(1);
+  expect([first?.target, first?.header('authorization')]).toEqual(['/base/ping', 'Bearer sk-canary']);
+
+  const redis = connectRedis({ url: redisUrl, connectionName: 'spec', whenDown: 'queue' });
+  cleanups.push(() => closeRedis(redis));
+  const isHealthy = async (): Promise<boolean | undefined> => (await readVerdicts(redis)).get('a')?.healthy;
+  await until(async () => (await isHealthy()) === false);
+  backend.on('/base/ping', play.bytes('ok'));
+  await until(async () => (await isHealthy()) === true);
+
+  expect((await ask(socket, '/readyz')).status).toBe(200);
+  const metrics = (await ask(socket, '/metrics')).text;
+  expect(metrics).toMatch(/llmproxy_health_probes_total\{backend="a",result="failure"\} \d/);
+  expect(metrics).toMatch(/llmproxy_health_probes_total\{backend="a",result="success"\} \d/);
+  expect(metrics).toMatch(/llmproxy_health_probe_seconds_count\{backend="a"\} \d/);
+
+  child.kill('SIGTERM');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  const lines = output()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { msg: string; error?: string });
+  const about = lines.filter(({ msg }) => msg.startsWith('backend is'));
+  expect(about).toMatchObject([
+    { error: 'answered 500 instead of 200' },
+    { msg: 'backend is healthy again' },
+  ]);
+  expect(output()).not.toContain('canary');
+});
+
+test('without health checks it runs and does nothing', async () => {
+  await using backend = await startFakeBackend();
+  const { child } = await startScheduler(`backends: [{ url: ${backend.url} }]`);
+  await untilReady(child);
+  child.disconnect();
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(backend.requests).toHaveLength(0);
+});
+
+test('it can be stopped while it still waits for Redis', async () => {
+  const { child, socket, output } = await startScheduler('backends: [{ url: http://127.0.0.1:1 }]', {
+    LLMPROXY_REDIS_URL: 'redis://127.0.0.1:1',
+  });
+  await until(() =>
+    ask(socket, '/readyz?verbose').then(
+      ({ text }) => text.includes('-]redis not connected'),
+      () => false,
+    ),
+  );
+  child.kill('SIGINT');
+  expect(await once(child, 'exit')).toEqual([0, null]);
+  expect(output()).toContain('scheduler stops');
+});
+
+test('a config with a mistake is told, and nothing is started', async () => {
+  const { child, output } = await startScheduler('backends: []');
+  expect(await once(child, 'exit')).toEqual([1, null]);
+  expect(output()).toContain('backends');
+});

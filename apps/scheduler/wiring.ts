@@ -1,0 +1,78 @@
+/** The scheduler's parts, put together: config → health checks, and a listener for operators. */
+import type { Config } from '@llmproxy/config';
+import { openHealthChecks, type ProbeRules } from '@llmproxy/health';
+import { serveManagement, watchEventLoopLag, type Logger, type Readiness } from '@llmproxy/telemetry';
+import { Registry } from 'prom-client';
+import { probeMetrics } from './metrics.ts';
+
+export interface Scheduler {
+  /** Address of the probes and metrics; undefined when they are not served. */
+  management: string | undefined;
+  /** Resolves when everything is scheduled; waits for Redis. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SchedulerOptions {
+  config: Config;
+  log: Logger;
+  managementListen?: string | undefined;
+}
+
+/** @throws Error when the config has no Redis, or the management address is taken */
+export async function openScheduler({ config, log, managementListen }: SchedulerOptions): Promise<Scheduler> {
+  const redisUrl = config.redis.url;
+  if (redisUrl === undefined) throw new Error('no Redis: set redis.url in the config, or LLMPROXY_REDIS_URL');
+  const registry = new Registry();
+  watchEventLoopLag(registry);
+  const checks = openHealthChecks({
+    redisUrl,
+    backends: config.health_check.enabled ? config.backends.map(probedBackend) : [],
+    rules: rulesOf(config.health_check),
+    onProbe: probeMetrics(registry),
+    onChange: ({ backend, healthy, error }) => {
+      if (healthy) log.info({ backend }, 'backend is healthy again');
+      else
+        log.warn(
+          { backend, error },
+          'backend is unhealthy: it gets no more requests until its probes succeed',
+        );
+    },
+    log: (level, message) => log[level](message),
+  });
+  const ready = (): Readiness => ({
+    ok: checks.isConnected(),
+    checks: { redis: checks.isConnected() ? 'ok' : 'not connected' },
+  });
+  const metrics = () => registry.metrics();
+  const snapshot = () => registry.getMetricsAsJSON();
+  const management =
+    managementListen === undefined
+      ? undefined
+      : await serveManagement({ listen: managementListen, ready, metrics, snapshot });
+  return {
+    management: management?.address,
+    start: () => checks.start(),
+    close: async () => {
+      await checks.close();
+      await management?.close();
+    },
+  };
+}
+
+function probedBackend({ name, url, headers, credential }: Config['backends'][number]) {
+  return { name, url, headers: { ...headers, ...(credential && { [credential.header]: credential.value }) } };
+}
+
+function rulesOf(settings: Config['health_check']): ProbeRules {
+  return {
+    intervalMs: settings.interval,
+    timeoutMs: settings.timeout,
+    method: settings.method,
+    path: settings.path,
+    expectedStatus: settings.expected_status,
+    unhealthyThreshold: settings.unhealthy_threshold,
+    healthyThreshold: settings.healthy_threshold,
+    jitter: settings.jitter,
+  };
+}
