@@ -14,6 +14,7 @@ import type { Children } from './children.ts';
 import { startLoadGenerator } from './load-generator.ts';
 import { beforeLoad, closedRounds, halfLoadRounds, maxRate, streamRounds } from './measure.ts';
 import type { Bench, Measured } from './measure.ts';
+import { disturbedMin, watchDisturbance } from './quiet.ts';
 import { benchmarksPage } from './report.ts';
 import { settingsFrom } from './settings.ts';
 import type { Settings } from './settings.ts';
@@ -75,7 +76,9 @@ async function run(children: Children, folder: string, settings: Settings): Prom
   const backend = await startMockBackend(children);
   const generator = await startLoadGenerator(children);
   const { targets, skipped } = await startTargets({ children, backend, folder, repoRoot, say });
+  const disturbanceSince = watchDisturbance();
   const measured = await measureAll({ generator, backend, settings, say }, targets);
+  const disturbance = disturbanceSince();
   const all: Summary[] = measured.map(summarize);
   const found = goals(all);
   const isQuick = process.argv.includes('--quick');
@@ -84,11 +87,20 @@ async function run(children: Children, folder: string, settings: Settings): Prom
   // A quick run is too noisy to replace the page that people read.
   const page = join(repoRoot, isQuick ? 'dist/benchmarks-quick.md' : 'docs/benchmarks.md');
   mkdirSync(dirname(page), { recursive: true });
-  writeFileSync(page, benchmarksPage({ all, skipped, goals: found, settings, command, startedAt, tookMs }));
+  writeFileSync(
+    page,
+    benchmarksPage({ all, skipped, goals: found, settings, disturbance, command, startedAt, tookMs }),
+  );
   await promisify(execFile)(process.execPath, ['node_modules/prettier/bin/prettier.cjs', '--write', page], {
     cwd: repoRoot,
   });
   say(`\nTables: ${relative(repoRoot, page)} (${(tookMs / 1000).toFixed(0)} s)`);
+  if (disturbance.others + disturbance.stolen > disturbedMin) {
+    const percent = ((disturbance.others + disturbance.stolen) * 100).toFixed(0);
+    say(
+      `WARNING: ${percent} % of the machine went to others during the run; costs are inflated, p99 most of all`,
+    );
+  }
   return printVerdict(found);
 }
 

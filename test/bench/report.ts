@@ -1,5 +1,6 @@
 /** docs/benchmarks.md, written from one run. */
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import type { Disturbance } from './quiet.ts';
 import type { Settings } from './settings.ts';
 import { backendUse, generatorUse } from './summary.ts';
 import type { Summary } from './summary.ts';
@@ -11,6 +12,7 @@ export interface Run {
   readonly skipped: readonly Skipped[];
   readonly goals: readonly Goal[];
   readonly settings: Settings;
+  readonly disturbance: Disturbance;
   readonly command: string;
   readonly startedAt: Date;
   readonly tookMs: number;
@@ -172,6 +174,8 @@ function machine(): string {
   return `${availableParallelism()} cores (${model}), ${gigabytes} GB, Linux ${release()}, Node ${process.versions.node}`;
 }
 
+const percent = (share: number): string => `${num(share * 100, 0)} %`;
+
 const bullets = (lines: readonly string[]): string => lines.map((line) => `- ${line}`).join('\n');
 
 /** The whole page. */
@@ -185,7 +189,7 @@ export function benchmarksPage(run: Run): string {
 
 Written by \`${run.command}\` on ${run.startedAt.toISOString().slice(0, 10)}, in ${(run.tookMs / 60_000).toFixed(1)} minutes. Do not edit: run it again.
 
-Machine: ${machine()}. The load generator, the mock backend, Redis and whatever is measured share it, over loopback.
+Machine: ${machine()}. The load generator, the mock backend, Redis and whatever is measured share it, over loopback. Other processes took ${percent(run.disturbance.others)} of the machine during the run, the hypervisor ${percent(run.disturbance.stolen)}.
 
 ## Verdict
 
