@@ -23,7 +23,10 @@ export async function runGatewayWorker(config: Config, redisUrl: string, log: Lo
     },
     stages: buildStages(config, resources),
     record: buildRecord(config, resources, log),
-    recordBadRequest: (error) => resources.metrics.badRequest(error.code),
+    recordBadRequest: (error) => {
+      resources.metrics.badRequest(error.code);
+      if (error.row.blame === 'gateway') log.error({ err: error.cause }, 'request met a bug of the gateway');
+    },
     serveProbe: createServeProbe(config, {
       ready: () => ({
         ok: !server.draining,

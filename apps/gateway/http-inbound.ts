@@ -1,8 +1,10 @@
 /** The node:http side of the seam: one `Inbound` and its `Reply` around a request and a response of the engine. */
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { GatewayError } from '@llmproxy/errors';
 import type { Departure, Inbound, RawHeaders, Reply } from '@llmproxy/exchange';
+import { departure } from '@llmproxy/forwarding';
 
 const wellFormedRequestId = /^[A-Za-z0-9._-]{1,128}$/;
 const noBody = Buffer.alloc(0);
@@ -26,11 +28,16 @@ export class HttpInbound implements Inbound, Reply {
   #whenGone: ((why: Departure) => void)[] = [];
   #gone = false;
   #departure: Departure | undefined;
+  /** The connection ends with this answer. */
+  #closing: boolean;
+  /** Set while the body is being read. */
+  #rejectBody: ((error: GatewayError) => void) | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: HttpInboundOptions) {
     this.#request = request;
     this.#response = response;
     this.#options = options;
+    this.#closing = options.closing;
     const presented = request.headers['x-request-id'];
     this.requestId =
       typeof presented === 'string' && wellFormedRequestId.test(presented) ? presented : randomUUID();
@@ -39,6 +46,13 @@ export class HttpInbound implements Inbound, Reply {
     this.peerAddress = request.socket.remoteAddress ?? '';
     this.startedMs = performance.now();
     response.once('close', () => this.#closed());
+    // The response of a pipelined request gets its socket when those before it are done; until then only the socket
+    // tells that the client has gone.
+    if (!response.socket) request.socket.once('close', () => this.#closed());
+  }
+
+  get socket(): Socket {
+    return this.#request.socket;
   }
 
   get reply(): Reply {
@@ -78,14 +92,34 @@ export class HttpInbound implements Inbound, Reply {
     if (announced === undefined && request.headers['transfer-encoding'] === undefined) return noBody;
     if (announced !== undefined && Number(announced) > bytesMax) throw tooLarge(bytesMax);
     if (this.#options.expectsContinue) this.#response.writeContinue();
-    return readAll(request, bytesMax, (then) => this.onGone(then));
+    this.onGone((why) => this.#rejectBody?.(departure(why)));
+    return new Promise((resolve, reject) => {
+      this.#rejectBody = (error) => {
+        this.#rejectBody = undefined;
+        reject(error);
+      };
+      if (this.#departure) this.#rejectBody(departure(this.#departure));
+      else
+        readAll(request, bytesMax, (outcome) => {
+          if (outcome instanceof GatewayError) return this.#rejectBody?.(outcome);
+          this.#rejectBody = undefined;
+          resolve(outcome);
+        });
+    });
+  }
+
+  /** Ends the reading of a body that will not come whole; false when none is being read. */
+  refuseBody(error: GatewayError): boolean {
+    if (!this.#rejectBody) return false;
+    this.#closing = true;
+    this.#rejectBody(error);
+    return true;
   }
 
   head(status: number, rawHeaders: RawHeaders, statusText?: string): void {
     if (this.#gone) return;
-    const headers = this.#options.closing ? [...rawHeaders, 'connection', 'close'] : (rawHeaders as string[]);
-    if (statusText) this.#response.writeHead(status, statusText, headers);
-    else this.#response.writeHead(status, headers);
+    const headers = this.#closing ? [...rawHeaders, 'connection', 'close'] : (rawHeaders as string[]);
+    this.#response.writeHead(status, statusText || STATUS_CODES[status] || '', headers);
   }
 
   flush(): void {
@@ -105,7 +139,9 @@ export class HttpInbound implements Inbound, Reply {
   }
 
   cut(): void {
-    this.#response.socket?.destroySoon();
+    const { socket } = this.#response;
+    if (socket) socket.destroySoon();
+    else this.#response.once('socket', (later: Socket) => process.nextTick(() => later.destroySoon()));
   }
 
   #closed(): void {
@@ -122,28 +158,26 @@ export class HttpInbound implements Inbound, Reply {
   }
 }
 
+/** Calls `then` first with the whole body or with what is wrong with it; later calls mean nothing. */
 function readAll(
   request: IncomingMessage,
   bytesMax: number,
-  onGone: (then: () => void) => void,
-): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    let first: Buffer | undefined;
-    let chunks: Buffer[] | undefined;
-    let bytes = 0;
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > bytesMax) {
-        request.removeAllListeners('data');
-        chunks = first = undefined;
-        request.resume(); // discard the rest, so that the client comes to read the refusal
-        reject(tooLarge(bytesMax));
-      } else if (!first) first = chunk;
-      else (chunks ??= [first]).push(chunk);
-    });
-    request.on('end', () => resolve(chunks ? Buffer.concat(chunks, bytes) : (first ?? noBody)));
-    onGone(() => reject(new GatewayError('client_closed', 'The client closed the connection.')));
+  then: (read: Buffer | GatewayError) => void,
+): void {
+  let first: Buffer | undefined;
+  let chunks: Buffer[] | undefined;
+  let bytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > bytesMax) {
+      request.removeAllListeners('data');
+      chunks = first = undefined;
+      request.resume(); // discard the rest, so that the client comes to read the refusal
+      then(tooLarge(bytesMax));
+    } else if (!first) first = chunk;
+    else (chunks ??= [first]).push(chunk);
   });
+  request.on('end', () => then(chunks ? Buffer.concat(chunks, bytes) : (first ?? noBody)));
 }
 
 const tooLarge = (bytesMax: number) =>

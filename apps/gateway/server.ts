@@ -25,7 +25,7 @@ export interface ServerOptions {
   /** Probes and metrics of the main listener; true when it has taken the request. */
   serveProbe(request: IncomingMessage, response: ServerResponse): boolean;
   record(finished: Finished): void;
-  /** A connection that sent something that is no HTTP request. */
+  /** A connection that sent something that is no HTTP request, or a request that met a bug of ours. */
   recordBadRequest(error: GatewayError): void;
 }
 
@@ -39,6 +39,9 @@ export interface GatewayServer {
 
 // The parser's own limit answers without knowing the path; ours, below it, answers in the path's dialect.
 const parserSlackBytes = 64 * 1024;
+const sweepMsMax = 1_000;
+
+type ClientError = NodeJS.ErrnoException & { rawPacket?: Buffer };
 
 export function createGatewayServer(options: ServerOptions): GatewayServer {
   const open = new Set<HttpInbound>();
@@ -47,14 +50,21 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
     if (options.serveProbe(request, response)) return;
     const inbound = new HttpInbound(request, response, { closing: state.draining, expectsContinue });
     open.add(inbound);
-    options.record(await outcomeOf(inbound, options));
-    open.delete(inbound);
+    try {
+      options.record(await outcomeOf(inbound, options));
+    } catch (thrown) {
+      response.destroy(); // our bug, and nobody above to tell; one request must not take the others with it
+      options.recordBadRequest(toGatewayError(thrown));
+    } finally {
+      open.delete(inbound);
+    }
   };
   const server = createServer(
     {
       maxHeaderSize: options.settings.headerBytesMax + parserSlackBytes,
       requestTimeout: options.settings.readTimeoutMs,
       headersTimeout: options.settings.readTimeoutMs,
+      connectionsCheckingInterval: Math.min(options.settings.readTimeoutMs || sweepMsMax, sweepMsMax),
       keepAliveTimeout: options.settings.idleTimeoutMs,
       noDelay: true,
       requireHostHeader: false,
@@ -62,12 +72,16 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
     (request, response) => void handle(request, response, false),
   );
   server.on('checkContinue', (request, response) => void handle(request, response, true));
-  server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Socket) => {
+  // An expectation that we do not know is ignored, as the RFC allows; node would answer 417 without a word.
+  server.on('checkExpectation', (request, response) => void handle(request, response, false));
+  server.on('clientError', (error: ClientError, socket: Socket) => {
     const refusal = notHttp(error);
-    if (refusal && socket.writable) {
+    const inbound = [...open].find((candidate) => candidate.socket === socket);
+    if (!refusal || !socket.writable) socket.destroy();
+    else if (!inbound) {
       socket.end(wholeAnswer(refusal, error.rawPacket));
       options.recordBadRequest(refusal);
-    } else socket.destroy();
+    } else if (!inbound.refuseBody(refusal)) socket.destroy(); // no answer fits into the middle of another
   });
   return {
     get draining() {

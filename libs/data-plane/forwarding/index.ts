@@ -1,4 +1,4 @@
-export { forward, type Backend, type Forwarded, type ForwardOptions } from './forward.ts';
+export { departure, forward, type Backend, type Forwarded, type ForwardOptions } from './forward.ts';
 export { relay, refuse, type AnswerObserver, type Relayed, type RelayOptions } from './relay.ts';
 export { openUndiciForwarder, type UndiciForwarderOptions } from './undici-forwarder.ts';
 export { createRequestHeaderRules, requestHeaders, type RequestHeaderRules } from './core/header-rules.ts';

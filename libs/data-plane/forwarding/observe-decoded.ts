@@ -27,7 +27,8 @@ export function observeDecoded(
   const finished = new Promise<void>((resolve) => {
     decoder.on('data', (chunk: Buffer) => void observer.push(chunk));
     decoder.on('error', () => {
-      healthy = false; // cut off or not what its header says: the usage stays unknown, the bytes still go through
+      healthy = false; // cut off or not what its header says: what was decoded counts, the bytes still go through
+      observer.end();
       resolve();
     });
     decoder.on('end', () => {

@@ -3,7 +3,13 @@
  * than the backend sends, and then the backend waits; a client that leaves cancels the backend at once; an answer that
  * breaks off never looks complete; the promise never rejects.
  */
-import { renderError, renderStreamError, type Dialect, type GatewayError } from '@llmproxy/errors';
+import {
+  renderError,
+  renderStreamError,
+  toGatewayError,
+  type Dialect,
+  type GatewayError,
+} from '@llmproxy/errors';
 import type { Answer, Departure, Inbound, Reply } from '@llmproxy/exchange';
 import { backendError } from './core/failure.ts';
 import { isEventStream, responseHead } from './core/header-rules.ts';
@@ -50,7 +56,7 @@ export async function relay(
   );
 }
 
-/** Answers with an error of our own, if there is still someone to answer. */
+/** Answers with an error of our own, if there is still someone to answer; an answer already begun is cut instead. */
 export function refuse(error: GatewayError, inbound: Inbound, dialect: Dialect): Relayed {
   const { reply, requestId } = inbound;
   const { status, headers, body } = renderError(error, dialect, requestId);
@@ -58,7 +64,7 @@ export function refuse(error: GatewayError, inbound: Inbound, dialect: Dialect):
   if (!gone && !reply.begun) {
     reply.head(status, headers);
     reply.end(body);
-  }
+  } else if (!gone) reply.cut();
   const outcome = gone ? 'client_closed' : 'backend_error';
   return {
     status: gone ? 499 : status,
@@ -68,6 +74,8 @@ export function refuse(error: GatewayError, inbound: Inbound, dialect: Dialect):
     error,
   };
 }
+
+const lineFeed = 0x0a;
 
 class Relay {
   readonly #answer: Answer;
@@ -80,6 +88,9 @@ class Relay {
   #isStream = false;
   #firstByteMs: number | null = null;
   #bytes = 0;
+  /** Whether what the client has so far ends with an empty line: between two events of a stream. */
+  #isBetweenEvents = true;
+  #awaitsDrain = false;
   #done = false;
 
   // eslint-disable-next-line max-params -- one object per answer, made in one place
@@ -99,9 +110,19 @@ class Relay {
   }
 
   start(): void {
-    const answer = this.#answer;
     this.#inbound.onGone((why) => this.#departed(why));
     if (this.#done) return;
+    try {
+      this.#begin();
+    } catch (thrown) {
+      // A head that cannot be written again: nothing may be left behind, neither the backend's bytes nor the client.
+      this.#answer.abort();
+      if (!this.#done) this.#refuse(toGatewayError(thrown));
+    }
+  }
+
+  #begin(): void {
+    const answer = this.#answer;
     const head = responseHead(answer.rawHeaders, this.#inbound.requestId);
     this.#isStream = isEventStream(head.contentType);
     const observer = this.#options.observe(head.contentType);
@@ -120,7 +141,13 @@ class Relay {
     if (this.#done) return true;
     this.#firstByteMs ??= this.#options.nowMs();
     const flowing = this.#write(this.#observer.push(chunk));
-    if (!flowing) this.#reply.onDrain(() => this.#answer.resume());
+    if (!flowing && !this.#awaitsDrain) {
+      this.#awaitsDrain = true;
+      this.#reply.onDrain(() => {
+        this.#awaitsDrain = false;
+        this.#answer.resume();
+      });
+    }
     return flowing;
   }
 
@@ -128,6 +155,8 @@ class Relay {
     let flowing = true;
     for (const part of parts) {
       this.#bytes += part.length;
+      this.#isBetweenEvents =
+        part.at(-1) === lineFeed && (part.at(-2) === lineFeed || part.at(-3) === lineFeed);
       flowing = this.#reply.write(part);
     }
     return flowing;
@@ -147,8 +176,9 @@ class Relay {
   #departed(why: Departure): void {
     if (this.#done) return;
     this.#answer.abort();
+    if (!this.#reply.begun) return this.#refuse(departure(why));
     if (why === 'drain_ended') return this.#breakOff(departure(why));
-    this.#observer?.end();
+    this.#observer.end();
     this.#finish('client_closed', departure(why));
   }
 
@@ -156,12 +186,17 @@ class Relay {
   #breakOff(error: GatewayError): void {
     this.#write(this.#observer.end());
     if (this.#isStream) {
-      this.#reply.write(
-        Buffer.from(renderStreamError(error, this.#options.dialect, this.#inbound.requestId)),
-      );
+      const event = renderStreamError(error, this.#options.dialect, this.#inbound.requestId);
+      // In the middle of an event of the backend ours would be a part of it; an empty line too many means nothing.
+      this.#reply.write(Buffer.from(this.#isBetweenEvents ? event : `\n\n${event}`));
     }
     this.#reply.cut();
     this.#finish('truncated', error);
+  }
+
+  #refuse(error: GatewayError): void {
+    this.#done = true;
+    this.#resolve(refuse(error, this.#inbound, this.#options.dialect));
   }
 
   #finish(outcome: Relayed['outcome'], error: GatewayError | null): void {
@@ -174,7 +209,7 @@ class Relay {
       bytes: this.#bytes,
       error,
     };
-    const finished = this.#observer?.finished?.();
+    const finished = this.#observer.finished?.();
     if (finished) void finished.then(() => this.#resolve(result));
     else this.#resolve(result);
   }

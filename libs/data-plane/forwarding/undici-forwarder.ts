@@ -100,7 +100,7 @@ class UndiciAttempt implements Attempt, Answer, Dispatcher.DispatchHandler {
   ): void {
     if (status < 200) return; // 102, 103: the real head follows
     this.status = status;
-    this.statusText = statusText ?? '';
+    this.statusText = reasonPhrase(statusText ?? '');
     this.rawHeaders = textHeaders(controller.rawHeaders);
     this.#settle.resolve(this);
   }
@@ -127,6 +127,17 @@ class UndiciAttempt implements Attempt, Answer, Dispatcher.DispatchHandler {
     else this.#sink.end();
   }
 }
+
+/**
+ * The reason phrase as one character per byte, which is how it is written again. undici decodes it as UTF-8; bytes that
+ * were no UTF-8 are lost there, and control characters cannot be sent on: then the status has to do without one.
+ */
+function reasonPhrase(decoded: string): string {
+  const latin1 = Buffer.from(decoded, 'utf8').toString('latin1');
+  return decoded.includes('\ufffd') || unsendable.test(latin1) ? '' : latin1;
+}
+
+const unsendable = /[\x00-\x08\x0a-\x1f\x7f]/;
 
 function textHeaders(raw: unknown): string[] {
   if (!Array.isArray(raw)) return [];
