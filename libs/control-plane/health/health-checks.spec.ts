@@ -111,6 +111,19 @@ test('a backend that hangs does not keep another one from being probed', async (
   expect(hanging.requests).toHaveLength(1); // and one probe at a time is enough for it
 });
 
+test('a scheduler that starts later leaves a fresh verdict to the one that found it', async () => {
+  const url = await privateRedis();
+  const backend = await fakeBackend();
+  const first = run(url, { a: backend.url }, rarely);
+  await first.start();
+  await until(async () => (await first.verdict('a')) !== undefined);
+  await first.redis.del('lp:{b:a}:probe');
+  const second = run(url, { a: backend.url }, rarely);
+  await second.start();
+  await second.close();
+  expect(backend.requests).toHaveLength(1);
+});
+
 test('several schedulers that start together probe once, not once each', async () => {
   const url = await privateRedis();
   const backend = await fakeBackend();
@@ -189,6 +202,21 @@ test('a Redis that lost everything is given its schedules and verdicts again', a
   const before = backend.requests.length;
   await backend.arrived(before + 3);
   await until(async () => (await verdict('a')) !== undefined);
+});
+
+test('a schedule that was lost is laid out again', async () => {
+  const backend = await fakeBackend();
+  const rules = { ...often, timeoutMs: often.intervalMs };
+  const { start, redis } = run(await privateRedis(), { a: backend.url }, rules);
+  await start();
+  await backend.arrived(1);
+  // As when a scheduler is killed just after it took a tick: nothing is queued any more.
+  await until(async () => {
+    await redis.del(`${bullPrefix}:health:delayed`, `${bullPrefix}:health:wait`);
+    return (await redis.exists(`${bullPrefix}:health:active`)) === 0;
+  });
+  const before = backend.requests.length;
+  await backend.arrived(before + 3);
 });
 
 test('no credential is kept in Redis', async () => {

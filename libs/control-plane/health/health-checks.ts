@@ -12,6 +12,7 @@ import {
 } from '@llmproxy/redis';
 import { Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from 'undici';
 import type { ProbedBackend } from './probe-backend.ts';
 import { createProber, type ProberOptions, type Probe } from './prober.ts';
@@ -56,14 +57,26 @@ export function openHealthChecks(options: HealthChecksOptions): HealthChecks {
     }
     for (const { name } of backends) await schedule(queue, name, rules.intervalMs);
   };
+  // A schedule can be lost: with a Redis that keeps nothing on disk, or with a scheduler killed between taking a tick
+  // and queueing the next.
+  const heal = async (): Promise<void> => {
+    const verdicts = await readVerdicts(
+      redis,
+      backends.map(({ name }) => name),
+    );
+    const overdueMs = Date.now() - 2 * Math.max(rules.intervalMs, rules.timeoutMs);
+    for (const { name } of backends) {
+      const checkedAtMs = verdicts.get(name)?.checkedAtMs ?? 0;
+      if (checkedAtMs < overdueMs) await schedule(queue, name, rules.intervalMs);
+    }
+  };
   return {
     async start() {
       await layOut();
-      // A Redis that keeps nothing on disk comes back without the schedules.
-      redis.on('ready', () => void attempt(layOut()));
       if (backends.length === 0 || stop.signal.aborted) return;
       worker = startWorker(backends, probe, { redis, signal: stop.signal });
       await worker.waitUntilReady();
+      void repeat(heal, rules.intervalMs, stop.signal);
     },
     isConnected: () => redis.status === 'ready',
     async close() {
@@ -128,8 +141,19 @@ async function removeOthers(queue: Queue, redis: Redis, backends: ReadonlySet<st
   await removeVerdicts(redis, removed);
 }
 
-/** What Redis or the end of the process interrupted is made up for by the next tick, or the next reconnection. */
+/** What Redis or the end of the process interrupted is made up for by the next tick. */
 const attempt = (work: Promise<void>): Promise<void> => work.catch(() => undefined);
+
+async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await delay(everyMs, undefined, { signal, ref: false });
+    } catch {
+      return; // closed
+    }
+    await attempt(work());
+  }
+}
 
 async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

@@ -29,7 +29,7 @@ export interface ProberOptions {
   onChange(verdict: HealthVerdict): void;
 }
 
-/** `atOnce`: without the random delay of a regular probe. */
+/** `atOnce`: without the random delay of a regular probe, and only when the last one is an interval ago. */
 export type Probe = (
   backend: ProbedBackend,
   when: 'atOnce' | 'jittered',
@@ -48,6 +48,7 @@ export function createProber({ redis, dispatcher, rules, onProbe, onChange }: Pr
     if ((await redis.set(claim, 'claimed', 'PX', claimMs, 'NX')) !== 'OK') return;
     let isDone = false;
     try {
+      if (when === 'atOnce' && (await isFresh(backend.name))) return;
       if (delayMs > 0) await delay(delayMs, undefined, { signal });
       await probeAndPublish(backend, signal);
       isDone = true;
@@ -55,6 +56,12 @@ export function createProber({ redis, dispatcher, rules, onProbe, onChange }: Pr
       await (isDone ? redis.pexpire(claim, shortestGap(rules)) : redis.del(claim));
     }
   };
+
+  /** Another scheduler is already at it: its ticks come soon enough. */
+  async function isFresh(backend: string): Promise<boolean> {
+    const verdict = (await readVerdicts(redis, [backend])).get(backend);
+    return verdict !== undefined && Date.now() - verdict.checkedAtMs < rules.intervalMs;
+  }
 
   async function probeAndPublish(backend: ProbedBackend, signal: AbortSignal): Promise<void> {
     const startedMs = performance.now();
