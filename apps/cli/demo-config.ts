@@ -26,12 +26,13 @@ export function demoConfig(dataDir: string): DemoConfig {
   }
   const key = `sk-llmproxy-${randomBytes(24).toString('base64url')}`;
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, demoYaml(key), { mode: 0o600 });
+  writeFileSync(path, demoYaml(key, dataDir), { mode: 0o600 });
   return { path, key, isNew: true };
 }
 
 const demoYaml = (
   key: string,
+  dataDir: string,
 ) => `# Written by \`llmproxy start\` without a config file. Copy it as a start for your own:
 #   npm start -- --config my.yaml
 # All settings: docs/reference/configuration.md
@@ -65,5 +66,7 @@ usage:
 storage:
   databases:
     - name: main
-      driver: sqlite   # data/llmproxy.db
+      driver: sqlite   # llmproxy.db in data_dir
+
+data_dir: ${JSON.stringify(dataDir)}
 `;
