@@ -91,6 +91,14 @@ const MARKS = new ByteNames<(typeof Mark)[keyof typeof Mark]>({
 const DONE = ascii('[DONE]');
 const FIRST_OF_NULL = 0x6e;
 
+/** Where a document stands; see {@link AnswerDocument.state}. */
+export interface DocumentState {
+  readonly state: State;
+  readonly level: number;
+  readonly depth: number;
+  readonly field: Field;
+}
+
 export class AnswerDocument {
   /** The last complete usage object of at most 16 KB, wherever of the three places it stood. */
   usage: object | null = null;
@@ -141,6 +149,28 @@ export class AnswerDocument {
     this.#token.clear();
   }
 
+  /** Where the document stands, when that is all there is to know of it: nothing found, nothing half read. */
+  state(): DocumentState | null {
+    const hasFound =
+      this.usage !== null || this.hasTopUsage || this.hasNoChoices || this.hasError || this.hasEndMark;
+    const isHalfRead = this.#isCapturing || this.#escaped || !this.#token.isEmpty || this.#doneBytes > 0;
+    if (hasFound || isHalfRead) return null;
+    return { state: this.#state, level: this.#level, depth: this.#depth, field: this.#field };
+  }
+
+  /** Puts a fresh document where another one stood after the same bytes. */
+  resumeAt(state: DocumentState): void {
+    this.#state = state.state;
+    this.#level = state.level;
+    this.#depth = state.depth;
+    this.#field = state.field;
+  }
+
+  /** Whether nothing but white space was read. */
+  get isFresh(): boolean {
+    return this.#state === State.Start;
+  }
+
   /** Reads `buffer[from, end)`, the next bytes of the document; keeps no reference to the buffer. */
   feed(buffer: Buffer, from: number, end: number): void {
     this.#captureFrom = from;
@@ -180,7 +210,7 @@ export class AnswerDocument {
       case State.DoneMark:
         return this.#doneMark(buffer, i);
       case State.Closed:
-        if (!isSpace(buffer[i])) this.#state = State.Broken;
+        if (!isSpace(buffer[i] as number)) this.#state = State.Broken;
         return i + 1;
       case State.Broken:
         return end;
@@ -228,7 +258,7 @@ export class AnswerDocument {
     this.#field = this.#finishKey(buffer, i, close);
     if (close + 1 < end && buffer[close + 1] === COLON) {
       this.#state = State.BeforeValue;
-      return close + 2;
+      return close + 2 < end ? this.#beforeValue(buffer, close + 2, end) : close + 2;
     }
     this.#state = State.BeforeColon;
     return close + 1;
@@ -267,10 +297,10 @@ export class AnswerDocument {
     if ((byte | FOLD) === OPEN_OBJECT) {
       this.#state = State.Nested;
       this.#depth = 1;
-      return i + 1;
+      return this.#nested(buffer, i + 1, end);
     }
     this.#state = State.Scalar;
-    return i;
+    return this.#scalar(buffer, i, end);
   }
 
   /** Begins the value of a field we know; false when it is to be skipped like any other. */

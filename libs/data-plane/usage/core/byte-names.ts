@@ -26,9 +26,12 @@ export class ByteNames<T> {
   /** What `buffer[start, end)`, the text between two quotes, stands for; undefined when it is no name of the set. */
   find(buffer: Buffer, start: number, end: number): T | undefined {
     const length = end - start;
-    const entries = this.#byLength[length];
-    if (entries !== undefined) {
-      for (const { bytes, value } of entries) if (equals(buffer, start, bytes)) return value;
+    if (length < this.#byLength.length) {
+      const entries = this.#byLength[length] as readonly Entry<T>[];
+      for (let i = 0; i < entries.length; i++) {
+        const entry = entries[i] as Entry<T>;
+        if (equals(buffer, start, entry.bytes)) return entry.value;
+      }
     }
     return length < ESCAPE_BYTES || length > this.bytesMax
       ? undefined

@@ -22,8 +22,8 @@ export const FOLD = 0x20;
 const LOOK_AHEAD = 48;
 
 /** True for the four bytes JSON allows between tokens. */
-export function isSpace(byte: number | undefined): boolean {
-  return byte === SPACE || byte === LF || byte === CR || byte === 0x09;
+export function isSpace(byte: number): boolean {
+  return byte <= SPACE && (byte === SPACE || byte === LF || byte === CR || byte === 0x09);
 }
 
 /** The ASCII bytes of `text`, to compare with {@link equals}. */
@@ -33,6 +33,8 @@ export function ascii(text: string): Uint8Array {
 
 /** Whether `bytes` stand in `buffer` at `at`. */
 export function equals(buffer: Uint8Array, at: number, bytes: Uint8Array): boolean {
+  // Reading past the end would make every later comparison here a slow one.
+  if (at + bytes.length > buffer.length) return false;
   for (let i = 0; i < bytes.length; i++) if (buffer[at + i] !== bytes[i]) return false;
   return true;
 }
@@ -53,21 +55,35 @@ export function isEscaped(buffer: Uint8Array, from: number, at: number): boolean
  * whatever the text is.
  */
 export function closingQuote(buffer: Buffer, from: number, end: number): number {
+  const near = from + LOOK_AHEAD < end ? from + LOOK_AHEAD : end;
+  const i = quoteBefore(buffer, from, near);
+  if (i < near) return i;
+  return i < end ? farClosingQuote(buffer, i, end) : -1;
+}
+
+/** The same for long strings: native search, with a look at what follows each escaped quote. */
+function farClosingQuote(buffer: Buffer, from: number, end: number): number {
   let i = from;
   while (i < end) {
-    const near = i + LOOK_AHEAD < end ? i + LOOK_AHEAD : end;
-    while (i < near) {
-      const byte = buffer[i];
-      if (byte === QUOTE) return i;
-      i += byte === BACKSLASH ? 2 : 1;
-    }
-    if (i >= end) return -1;
-    const quote = buffer.indexOf(QUOTE, i) | 0;
+    const quote = buffer.indexOf(QUOTE, i);
     if (quote === -1 || quote >= end) return -1;
     if (!isEscaped(buffer, i, quote)) return quote;
-    i = quote + 1;
+    const near = quote + LOOK_AHEAD < end ? quote + LOOK_AHEAD : end;
+    i = quoteBefore(buffer, quote + 1, near);
+    if (i < near) return i;
   }
   return -1;
+}
+
+/** Index of the first unescaped quote before `near`, or the first index from `near` on that is not escaped. */
+function quoteBefore(buffer: Buffer, from: number, near: number): number {
+  let i = from;
+  while (i < near) {
+    const byte = buffer[i];
+    if (byte === QUOTE) return i;
+    i += byte === BACKSLASH ? 2 : 1;
+  }
+  return i;
 }
 
 /** 1 for the bytes that begin or end a string, an array or an object. */

@@ -1,5 +1,5 @@
 import { AnswerDocument } from './answer-document.ts';
-import { mergeReports, normaliseUsage, type ReportedUsage } from './token-usage.ts';
+import { normaliseUsage } from './token-usage.ts';
 import type { AnswerResult } from './answer-result.ts';
 
 /** Reads the usage out of an answer that is one JSON document, however it is cut. Memory: at most 16 KB. */
@@ -15,7 +15,6 @@ export class JsonUsageScanner {
 
   result(): AnswerResult {
     const { usage, isClosed, hasError } = this.#document;
-    const reported: ReportedUsage | null = usage === null ? null : mergeReports(null, usage);
-    return { usage: normaliseUsage(reported), ended: isClosed, failed: hasError };
+    return { usage: normaliseUsage(usage), ended: isClosed, failed: hasError };
   }
 }

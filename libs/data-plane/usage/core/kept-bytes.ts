@@ -1,12 +1,13 @@
 /** Bytes that must outlive the chunk they came in, up to a bound; memory is taken only when a cut makes it needed. */
 
 const FIRST_BYTES = 256;
+const NOTHING: Buffer = Buffer.alloc(0);
 
 export class KeptBytes {
   length = 0;
   /** Whether more came than fits; then the bytes are worthless and `length` counts no further. */
   isOver = false;
-  bytes: Buffer = Buffer.alloc(0);
+  bytes = NOTHING;
   readonly #bytesMax: number;
 
   constructor(bytesMax: number) {
@@ -31,7 +32,7 @@ export class KeptBytes {
   /** Hands the bytes over; the caller owns their memory and this is empty again. */
   take(): Buffer {
     const taken = this.bytes.subarray(0, this.length);
-    this.bytes = Buffer.alloc(0);
+    this.bytes = NOTHING;
     this.clear();
     return taken;
   }

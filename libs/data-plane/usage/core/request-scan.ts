@@ -17,6 +17,7 @@ import {
   closingQuote,
   equals,
   isSpace,
+  nextBracketOrQuote,
 } from './json-bytes.ts';
 
 /** Where a value stands in the body: `body.subarray(start, end)`. */
@@ -54,28 +55,39 @@ export interface MalformedRequest {
 }
 
 type NumberField = 'max_tokens' | 'max_completion_tokens' | 'max_output_tokens' | 'n';
-type Field = NumberField | 'model' | 'stream' | 'stream_options' | 'include_usage';
 
-const FIELDS = new ByteNames<Field>({
-  n: 'n',
-  model: 'model',
-  stream: 'stream',
-  max_tokens: 'max_tokens',
-  include_usage: 'include_usage',
-  stream_options: 'stream_options',
-  max_output_tokens: 'max_output_tokens',
-  max_completion_tokens: 'max_completion_tokens',
+/** Numbers because comparing them is free, and comparing strings that may be undefined is not. */
+const Field = { None: 0, Model: 1, Stream: 2, StreamOptions: 3, IncludeUsage: 4, FirstNumber: 5 } as const;
+
+const NUMBER_FIELDS: readonly NumberField[] = [
+  'n',
+  'max_tokens',
+  'max_output_tokens',
+  'max_completion_tokens',
+];
+const FIELDS = new ByteNames<number>({
+  model: Field.Model,
+  stream: Field.Stream,
+  stream_options: Field.StreamOptions,
+  include_usage: Field.IncludeUsage,
+  ...Object.fromEntries(NUMBER_FIELDS.map((name, index) => [name, Field.FirstNumber + index])),
 });
 
 const TRUE = ascii('true');
 const FALSE = ascii('false');
 const NULL = ascii('null');
+/** The literal that a byte begins. */
+const LITERALS: readonly (Uint8Array | undefined)[] = Array.from({ length: 256 }, (_, byte) =>
+  [TRUE, FALSE, NULL].find((literal) => literal[0] === byte),
+);
 const MINUS = 0x2d;
 const PLUS = 0x2b;
 const POINT = 0x2e;
 const ZERO = 0x30;
 const NINE = 0x39;
 const LETTER_E = 0x65;
+/** Any number of so many digits is exact. */
+const PLAIN_DIGITS_MAX = 15;
 const BOM = Uint8Array.of(0xef, 0xbb, 0xbf);
 
 /** Scans a request body. Never throws; depth and size of the body cost no stack. */
@@ -122,14 +134,7 @@ class RequestReader {
     let i = this.#skipSpace(start + 1);
     if (body[i] === CLOSE_OBJECT) return i + 1;
     for (;;) {
-      if (body[i] !== QUOTE) return this.#failExpecting('a field name in double quotes', i);
-      const close = closingQuote(body, i + 1, this.#end);
-      if (close < 0) return this.#fail('this string is not closed', i);
-      const field = FIELDS.find(body, i + 1, close);
-      i = this.#skipSpace(close + 1);
-      if (body[i] !== COLON) return this.#failExpecting('":" after the field name', i);
-      i = this.#skipSpace(i + 1);
-      i = isOptions ? this.#readOption(field, i) : this.#readMember(field, i);
+      i = this.#readPair(i, isOptions);
       if (i < 0) return i;
       i = this.#skipSpace(i);
       if (body[i] === CLOSE_OBJECT) return i + 1;
@@ -138,22 +143,32 @@ class RequestReader {
     }
   }
 
-  #readMember(field: Field | undefined, start: number): number {
+  /** A field name, its colon and its value. */
+  #readPair(start: number, isOption: boolean): number {
+    const body = this.#body;
+    if (body[start] !== QUOTE) return this.#failExpecting('a field name in double quotes', start);
+    const close = closingQuote(body, start + 1, this.#end);
+    if (close < 0) return this.#fail('this string is not closed', start);
+    const field = FIELDS.find(body, start + 1, close) ?? Field.None;
+    const colon = this.#skipSpace(close + 1);
+    if (body[colon] !== COLON) return this.#failExpecting('":" after the field name', colon);
+    const value = this.#skipSpace(colon + 1);
+    return isOption ? this.#readOption(field, value) : this.#readMember(field, value);
+  }
+
+  #readMember(field: number, start: number): number {
     switch (field) {
-      case 'model':
-        return this.#readModel(start);
-      case 'stream':
-        return this.#readStream(start);
-      case 'stream_options':
-        return this.#readStreamOptions(start);
-      case 'n':
-      case 'max_tokens':
-      case 'max_completion_tokens':
-      case 'max_output_tokens':
-        return this.#readCount(field, start);
-      case 'include_usage':
-      case undefined:
+      case Field.None:
+      case Field.IncludeUsage:
         return this.#skipValue(start);
+      case Field.Model:
+        return this.#readModel(start);
+      case Field.Stream:
+        return this.#readStream(start);
+      case Field.StreamOptions:
+        return this.#readStreamOptions(start);
+      default:
+        return this.#readNumber(NUMBER_FIELDS[field - Field.FirstNumber] as NumberField, start);
     }
   }
 
@@ -176,7 +191,7 @@ class RequestReader {
     return isKnown ? this.#skipValue(start) : this.#fail('`stream` must be true or false', start);
   }
 
-  #readCount(field: NumberField, start: number): number {
+  #readNumber(field: NumberField, start: number): number {
     const end = this.#skipValue(start);
     if (end >= 0) this.scan[field] = this.#numberAt(start, end);
     return end;
@@ -197,9 +212,9 @@ class RequestReader {
     return end;
   }
 
-  #readOption(field: Field | undefined, start: number): number {
+  #readOption(field: number, start: number): number {
     const end = this.#skipValue(start);
-    if (end < 0 || field !== 'include_usage') return end;
+    if (end < 0 || field !== Field.IncludeUsage) return end;
     const isTrue = this.#standsHere(start, TRUE);
     const value = isTrue || this.#standsHere(start, FALSE) ? isTrue : null;
     this.#includeUsage = { start, end, value, isNull: this.#standsHere(start, NULL) };
@@ -213,9 +228,8 @@ class RequestReader {
       return close < 0 ? this.#fail('this string is not closed', start) : close + 1;
     }
     if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) return this.#skipNested(start);
-    for (const literal of [TRUE, FALSE, NULL]) {
-      if (this.#standsHere(start, literal)) return start + literal.length;
-    }
+    const literal = LITERALS[byte as number];
+    if (literal !== undefined && this.#standsHere(start, literal)) return start + literal.length;
     const end = this.#numberEnd(start);
     return end < 0 ? this.#failExpecting('a JSON value', start) : end;
   }
@@ -224,9 +238,8 @@ class RequestReader {
   #skipNested(start: number): number {
     const body = this.#body;
     const end = this.#end;
-    const opening = body[start] as number;
     let depth = 0;
-    for (let i = start; i < end; i++) {
+    for (let i = start; i < end; i = nextBracketOrQuote(body, i + 1, end)) {
       const byte = body[i] as number;
       if (byte === QUOTE) {
         const close = closingQuote(body, i + 1, end);
@@ -234,11 +247,10 @@ class RequestReader {
         i = close;
       } else if ((byte | FOLD) === OPEN_OBJECT) {
         depth++;
-      } else if ((byte | FOLD) === CLOSE_OBJECT && --depth === 0) {
+      } else if (--depth === 0) {
         // Each closing bracket comes two after its opening one in ASCII.
-        return byte === opening + 2
-          ? i + 1
-          : this.#fail(`this bracket does not match the one at byte ${start}`, i);
+        const isMatch = byte === (body[start] as number) + 2;
+        return isMatch ? i + 1 : this.#fail(`this bracket does not match the one at byte ${start}`, i);
       }
     }
     return this.#fail('this bracket is not closed', start);
@@ -266,6 +278,16 @@ class RequestReader {
   #numberAt(start: number, end: number): number | null {
     const first = this.#body[start] ?? 0;
     if (first !== MINUS && (first < ZERO || first > NINE)) return null;
+    let value = 0;
+    for (let i = start; i < end; i++) {
+      const byte = this.#body[i] as number;
+      if (byte < ZERO || byte > NINE || i - start === PLAIN_DIGITS_MAX) return this.#longNumberAt(start, end);
+      value = 10 * value + byte - ZERO;
+    }
+    return value;
+  }
+
+  #longNumberAt(start: number, end: number): number | null {
     const value = Number(this.#body.toString('latin1', start, end));
     return Number.isFinite(value) ? value : null;
   }
@@ -279,12 +301,11 @@ class RequestReader {
     let isPlain = true;
     for (let i = start; i < end && isPlain; i++) {
       const byte = this.#body[i] as number;
-      isPlain = byte >= 0x20 && byte !== BACKSLASH;
+      isPlain = byte >= 0x20 && byte < 0x80 && byte !== BACKSLASH;
     }
-    const text = this.#body.toString('utf8', start, end);
-    if (isPlain) return text;
+    if (isPlain) return this.#body.toString('latin1', start, end);
     try {
-      return JSON.parse(`"${text}"`) as string;
+      return JSON.parse(this.#body.toString('utf8', start - 1, end + 1)) as string;
     } catch {
       return null;
     }
@@ -292,7 +313,7 @@ class RequestReader {
 
   #skipSpace(start: number): number {
     let i = start;
-    while (isSpace(this.#body[i])) i++;
+    while (i < this.#end && isSpace(this.#body[i] as number)) i++;
     return i;
   }
 

@@ -6,6 +6,7 @@
 import { AnswerDocument } from './answer-document.ts';
 import type { AnswerResult } from './answer-result.ts';
 import { COLON, CR, LF, ascii, equals } from './json-bytes.ts';
+import { LearnedHead } from './learned-head.ts';
 import { mergeReports, normaliseUsage, type ReportedUsage } from './token-usage.ts';
 
 const DATA = ascii('data:');
@@ -25,8 +26,8 @@ const Line = { Head: 0, Data: 1, Rest: 2 } as const;
 
 export class SseUsageScanner {
   #line: (typeof Line)[keyof typeof Line] = Line.Head;
-  readonly #head = Buffer.alloc(HEAD_BYTES_MAX);
-  #headBytes = 0;
+  readonly #lineHead = Buffer.alloc(HEAD_BYTES_MAX);
+  #lineHeadBytes = 0;
   #isFirstLine = true;
   /** Whether the event under way has a data line already: another one joins it after a line break. */
   #hasData = false;
@@ -38,6 +39,7 @@ export class SseUsageScanner {
   #ended = false;
   #failed = false;
   readonly #document = new AnswerDocument();
+  readonly #learned = new LearnedHead();
   readonly #eventEnded: ((at: number) => void) | undefined;
 
   /** @param eventEnded told the index after each event's last byte, while `isUsageChunk` still speaks of it */
@@ -77,14 +79,14 @@ export class SseUsageScanner {
   }
 
   #readHead(chunk: Buffer, from: number, end: number): number {
-    if (this.#headBytes === 0 && equals(chunk, from, DATA)) return this.#beginData(from + DATA.length);
+    if (this.#lineHeadBytes === 0 && equals(chunk, from, DATA)) return this.#beginData(from + DATA.length);
     for (let i = from; i < end; i++) {
       const byte = chunk[i] as number;
       if (byte === LF || byte === CR) return this.#lineEnded(chunk, i);
-      this.#head[this.#headBytes++] = byte;
-      if (this.#headBytes === BOM.length) this.#dropBom();
+      this.#lineHead[this.#lineHeadBytes++] = byte;
+      if (this.#lineHeadBytes === BOM.length) this.#dropBom();
       else if (byte === COLON && this.#isDataHead()) return this.#beginData(i + 1);
-      else if (this.#headBytes === HEAD_BYTES_MAX) {
+      else if (this.#lineHeadBytes === HEAD_BYTES_MAX) {
         this.#line = Line.Rest;
         return i + 1;
       }
@@ -93,11 +95,11 @@ export class SseUsageScanner {
   }
 
   #isDataHead(): boolean {
-    return this.#headBytes === DATA.length && equals(this.#head, 0, DATA);
+    return this.#lineHeadBytes === DATA.length && equals(this.#lineHead, 0, DATA);
   }
 
   #dropBom(): void {
-    if (this.#isFirstLine && equals(this.#head, 0, BOM)) this.#headBytes = 0;
+    if (this.#isFirstLine && equals(this.#lineHead, 0, BOM)) this.#lineHeadBytes = 0;
     this.#isFirstLine = false;
   }
 
@@ -110,8 +112,14 @@ export class SseUsageScanner {
 
   #readRest(chunk: Buffer, from: number, end: number): number {
     const eol = this.#lineBreak(chunk, from, end);
-    if (this.#line === Line.Data) this.#document.feed(chunk, from, eol);
+    if (this.#line === Line.Data) this.#readData(chunk, from, eol);
     return eol < end ? this.#lineEnded(chunk, eol) : end;
+  }
+
+  #readData(chunk: Buffer, from: number, end: number): void {
+    const document = this.#document;
+    const at = document.isFresh ? this.#learned.begin(document, chunk, from, end) : from;
+    document.feed(chunk, at, end);
   }
 
   /** Index of the next LF or CR, or `end`. */
@@ -124,18 +132,18 @@ export class SseUsageScanner {
   /** @returns the index after the line break at `at`, taking the LF of a CRLF with it when it is there */
   #lineEnded(chunk: Buffer, at: number): number {
     const next = chunk[at] === CR && chunk[at + 1] === LF ? at + 2 : at + 1;
-    const isBlank = this.#line === Line.Head && this.#headBytes === 0;
+    const isBlank = this.#line === Line.Head && this.#lineHeadBytes === 0;
     this.#finishLine();
     if (isBlank) this.#finishEvent(next);
     return next;
   }
 
   #finishLine(): void {
-    if (this.#line === Line.Head && this.#headBytes > 0) {
-      if (ERROR_LINES.has(this.#head.toString('latin1', 0, this.#headBytes))) this.#failed = true;
+    if (this.#line === Line.Head && this.#lineHeadBytes > 0) {
+      if (ERROR_LINES.has(this.#lineHead.toString('latin1', 0, this.#lineHeadBytes))) this.#failed = true;
     }
     this.#line = Line.Head;
-    this.#headBytes = 0;
+    this.#lineHeadBytes = 0;
     this.#isFirstLine = false;
   }
 

@@ -1,0 +1,48 @@
+/**
+ * The events of a stream begin alike: same id, same model, a few words of difference at the end. This remembers
+ * where reading such a beginning left the document, so that the next event that begins so is read from there. What
+ * is found is the same as without it, because the state after some bytes depends on those bytes alone.
+ */
+import type { AnswerDocument, DocumentState } from './answer-document.ts';
+import { equals } from './json-bytes.ts';
+
+/** Comparing costs a third of reading; past this it would be the memory that costs. */
+const HEAD_BYTES_MAX = 256;
+/** A shorter head saves less than it costs. */
+const HEAD_BYTES_MIN = 32;
+
+export class LearnedHead {
+  #head: Buffer = Buffer.alloc(0);
+  #after: DocumentState | null = null;
+  /** How the last event began that did not begin with the head. */
+  #lastOther: Buffer = Buffer.alloc(0);
+
+  /**
+   * Begins a fresh document with `buffer[from, end)`.
+   * @returns the index up to which the document has been read
+   */
+  begin(document: AnswerDocument, buffer: Buffer, from: number, end: number): number {
+    const head = this.#head;
+    if (this.#after !== null && end - from >= head.length && equals(buffer, from, head)) {
+      document.resumeAt(this.#after);
+      return from + head.length;
+    }
+    return end - from < HEAD_BYTES_MIN ? from : this.#learn(document, buffer, from, end);
+  }
+
+  #learn(document: AnswerDocument, buffer: Buffer, from: number, end: number): number {
+    const limit = Math.min(end, from + HEAD_BYTES_MAX);
+    const other = this.#lastOther;
+    let i = from;
+    while (i < limit && i - from < other.length && buffer[i] === other[i - from]) i++;
+    this.#lastOther = Buffer.from(buffer.subarray(from, limit));
+    if (i - from < HEAD_BYTES_MIN) return from;
+    document.feed(buffer, from, i);
+    const after = document.state();
+    if (after !== null) {
+      this.#after = after;
+      this.#head = this.#lastOther.subarray(0, i - from);
+    }
+    return i;
+  }
+}
