@@ -32,6 +32,8 @@ export class HttpInbound implements Inbound, Reply {
   #closing: boolean;
   /** Set while the body is being read. */
   #rejectBody: ((error: GatewayError) => void) | undefined;
+  /** What is wrong with the body, when that is known before it is read. */
+  #bodyRefusal: GatewayError | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: HttpInboundOptions) {
     this.#request = request;
@@ -91,6 +93,7 @@ export class HttpInbound implements Inbound, Reply {
     const announced = request.headers['content-length'];
     if (announced === undefined && request.headers['transfer-encoding'] === undefined) return noBody;
     if (announced !== undefined && Number(announced) > bytesMax) throw tooLarge(bytesMax);
+    if (this.#bodyRefusal) throw this.#bodyRefusal;
     if (this.#options.expectsContinue) this.#response.writeContinue();
     this.onGone((why) => this.#rejectBody?.(departure(why)));
     return new Promise((resolve, reject) => {
@@ -108,11 +111,12 @@ export class HttpInbound implements Inbound, Reply {
     });
   }
 
-  /** Ends the reading of a body that will not come whole; false when none is being read. */
+  /** Refuses a body that will not come whole, read or yet to be read; false when it has come, or is answered already. */
   refuseBody(error: GatewayError): boolean {
-    if (!this.#rejectBody) return false;
+    if (this.#request.complete || this.begun) return false;
     this.#closing = true;
-    this.#rejectBody(error);
+    this.#bodyRefusal = error;
+    this.#rejectBody?.(error);
     return true;
   }
 

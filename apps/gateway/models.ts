@@ -99,9 +99,7 @@ function bodyText(answer: Answer): Promise<string> {
 }
 
 function answerFor(path: string, models: readonly Model[]): Answer {
-  const id = path.startsWith('/v1/models/')
-    ? decodeURIComponent(path.slice('/v1/models/'.length))
-    : undefined;
+  const id = path.startsWith('/v1/models/') ? decoded(path.slice('/v1/models/'.length)) : undefined;
   if (id === undefined) return jsonAnswer({ object: 'list', data: models });
   const model = models.find((candidate) => candidate.id === id);
   if (!model)
@@ -110,6 +108,15 @@ function answerFor(path: string, models: readonly Model[]): Answer {
       `No backend serves the model ${JSON.stringify(id.slice(0, 100))}.`,
     );
   return jsonAnswer(model);
+}
+
+/** An id that is not well-formed stands for itself: no model has it. */
+function decoded(id: string): string {
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    return id;
+  }
 }
 
 function jsonAnswer(value: unknown): Answer {
