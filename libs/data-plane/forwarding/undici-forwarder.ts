@@ -4,6 +4,7 @@
  */
 import { Pool, type Dispatcher } from 'undici';
 import type { Answer, AnswerSink, Attempt, Forwarder, Outgoing } from '@llmproxy/exchange';
+import { NothingSent } from './core/failure.ts';
 
 export interface UndiciForwarderOptions {
   /** Scheme, host and port. */
@@ -116,7 +117,8 @@ class UndiciAttempt implements Attempt, Answer, Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: unknown, cause: Error): void {
-    this.#settle.reject(cause);
+    // undici tells us the start right before it writes the first byte.
+    this.#settle.reject(this.#controller ? cause : new NothingSent(cause));
     this.#finish(cause);
   }
 

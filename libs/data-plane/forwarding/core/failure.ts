@@ -1,57 +1,49 @@
 /** What a failed attempt means. */
 import { GatewayError } from '@llmproxy/errors';
 
-const connectPhase = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EADDRNOTAVAIL',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'CERT_HAS_EXPIRED',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-]);
+/** What an attempt fails with that ended before the first byte of the request left. */
+export class NothingSent extends Error {
+  constructor(cause: unknown) {
+    super('the request was not sent', { cause });
+    this.name = 'NothingSent';
+  }
+}
+
+/**
+ * True when the attempt failed before a byte of the request left: there was no connection, or none that was trusted.
+ * Only then may another backend be tried without asking: a generation that was perhaps started is paid for, and must
+ * not be started twice.
+ */
+export function nothingWasSent(failure: unknown): boolean {
+  return failure instanceof NothingSent;
+}
+
+/** The client's error for an attempt that gave no answer, or half of one. */
+export function backendError(failure: unknown, backendName: string): GatewayError {
+  const cause = nothingWasSent(failure) ? (failure as NothingSent).cause : failure;
+  const code = codeOf(cause);
+  const timedOut = timeouts[code];
+  if (timedOut) return new GatewayError('backend_timeout', `Backend ${backendName} ${timedOut}.`, { cause });
+  const what = nothingWasSent(failure) ? `could not be reached${whyNot(code)}` : 'broke off its answer';
+  return new GatewayError('backend_unreachable', `Backend ${backendName} ${what}.`, { cause });
+}
+
+const timeouts: Readonly<Record<string, string>> = {
+  UND_ERR_CONNECT_TIMEOUT: 'did not accept a connection in time',
+  UND_ERR_HEADERS_TIMEOUT: 'did not answer in time',
+  UND_ERR_BODY_TIMEOUT: 'fell silent in the middle of its answer',
+};
+
+// Codes of Node's certificate checks, and of OpenSSL's handshake.
+const certificateCodes =
+  /^(?:ERR_TLS_CERT_|CERT_|CRL_|UNABLE_TO_|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH)|SELF_SIGNED_CERT/;
+
+function whyNot(code: string): string {
+  if (certificateCodes.test(code)) return ': its TLS certificate is not trusted';
+  return code.startsWith('ERR_SSL_') ? ': it does not speak TLS as we do' : '';
+}
 
 const codeOf = (cause: unknown): string =>
   typeof cause === 'object' && cause !== null && 'code' in cause && typeof cause.code === 'string'
     ? cause.code
     : '';
-
-/**
- * True when the attempt failed before a byte of the request left: no connection was made. Only then may another
- * backend be tried without asking: a generation that was perhaps started is paid for, and must not be started twice.
- */
-export function nothingWasSent(cause: unknown): boolean {
-  if (cause instanceof AggregateError) return cause.errors.every(nothingWasSent);
-  return connectPhase.has(codeOf(cause));
-}
-
-/** The client's error for an attempt that gave no answer. */
-export function backendError(cause: unknown, backendName: string): GatewayError {
-  const code = codeOf(cause);
-  if (code === 'UND_ERR_CONNECT_TIMEOUT') {
-    return new GatewayError(
-      'backend_timeout',
-      `Backend ${backendName} did not accept a connection in time.`,
-      { cause },
-    );
-  }
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') {
-    return new GatewayError('backend_timeout', `Backend ${backendName} did not answer in time.`, { cause });
-  }
-  if (code === 'UND_ERR_BODY_TIMEOUT') {
-    return new GatewayError(
-      'backend_timeout',
-      `Backend ${backendName} fell silent in the middle of its answer.`,
-      { cause },
-    );
-  }
-  if (nothingWasSent(cause)) {
-    return new GatewayError('backend_unreachable', `Backend ${backendName} could not be reached.`, { cause });
-  }
-  return new GatewayError('backend_unreachable', `Backend ${backendName} broke off its answer.`, { cause });
-}

@@ -1,0 +1,227 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { createServer as createTlsServer } from 'node:tls';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createGate, play, startFakeBackend, type FakeBackend } from '@llmproxy/fake-backend';
+import type { Answer, Forwarder } from '@llmproxy/exchange';
+import { NothingSent } from './core/failure.ts';
+import { openUndiciForwarder, type UndiciForwarderOptions } from './undici-forwarder.ts';
+
+let backend: FakeBackend;
+const open: { close(): unknown }[] = [];
+beforeEach(async () => {
+  backend = await startFakeBackend();
+});
+afterEach(async () => {
+  for (const resource of open.splice(0)) await resource.close();
+  await backend.close();
+});
+
+function forwarderTo(origin: string, more: Partial<UndiciForwarderOptions> = {}): Forwarder {
+  const forwarder = openUndiciForwarder({ origin, connectTimeoutMs: 5_000, timeoutMs: 5_000, ...more });
+  open.push(forwarder);
+  return forwarder;
+}
+
+async function serving(server: Server): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => undefined)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  open.push({
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => server.close(resolve));
+    },
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+const post = { method: 'POST', target: '/v1/x', rawHeaders: [], body: Buffer.from('{}') };
+
+/** All bytes of an answer, read as fast as they come. */
+const bodyOf = (answer: Answer) =>
+  new Promise<string>((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    answer.pour({
+      data: (chunk) => chunks.push(chunk) > 0,
+      end: () => resolve(Buffer.concat(chunks).toString()),
+      error: reject,
+    });
+  });
+
+const tlsFile = (name: string) =>
+  readFileSync(new URL(`../../../test/fixtures/tls/${name}`, import.meta.url));
+const closedPort = async () => {
+  const other = await startFakeBackend();
+  await other.close();
+  return other.url;
+};
+
+test.each<[string, () => Promise<string>, string]>([
+  ['nobody listens', closedPort, 'ECONNREFUSED'],
+  [
+    'TLS is asked of a plain port',
+    async () => `https://127.0.0.1:${await serving(createServer((socket) => socket.end('no TLS\r\n')))}`,
+    'ERR_SSL_',
+  ],
+  [
+    'the certificate is self-signed',
+    async () =>
+      `https://127.0.0.1:${await serving(createTlsServer({ key: tlsFile('backend.key'), cert: tlsFile('backend.crt') }))}`,
+    'DEPTH_ZERO_SELF_SIGNED_CERT',
+  ],
+  [
+    'the connection is reset in the TLS handshake',
+    async () => `https://127.0.0.1:${await serving(createServer((socket) => socket.resetAndDestroy()))}`,
+    'ECONNRESET',
+  ],
+  [
+    'the TLS handshake takes too long',
+    async () => `https://127.0.0.1:${await serving(createServer(() => undefined))}`,
+    'UND_ERR_CONNECT_TIMEOUT',
+  ],
+])('when %s, the attempt says that nothing was sent', async (_, origin, code) => {
+  const { answer } = forwarderTo(await origin(), { connectTimeoutMs: 50 }).attempt(post);
+  const failure = await answer.catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(NothingSent);
+  expect((failure as NothingSent).cause).toMatchObject({ code: expect.stringContaining(code) as string });
+});
+
+test.each([
+  ['resets before the head', play.reset(), {}],
+  ['closes without an answer', play.raw([], 'cut'), {}],
+  ['answers what is no HTTP', play.raw(['SSH-2.0-OpenSSH\r\n\r\n']), {}],
+  [
+    'switches protocols unasked',
+    play.raw(['HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n']),
+    {},
+  ],
+  ['does not answer in time', play.hang(), { timeoutMs: 50 }],
+])('when the backend %s, the attempt does not say that nothing was sent', async (_, bad, options) => {
+  backend.enqueue(bad);
+  const { answer } = forwarderTo(backend.url, options).attempt(post);
+  await expect(answer).rejects.not.toBeInstanceOf(NothingSent);
+});
+
+test.each([
+  ['a reset', play.stream(['data: 1\n\n'], { ending: 'reset' })],
+  ['a cut', play.stream(['data: 1\n\n'], { ending: 'cut' })],
+  [
+    'a cut of a connection that was to be closed',
+    play.stream(['data: 1\n\n'], { ending: 'cut', headers: ['connection', 'close'] }),
+  ],
+  ['too few bytes', { ...play.bytes('abc'), headers: ['content-length', '4'], ending: 'cut' as const }],
+  ['a bad chunk', play.raw(['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nxyz\r\n'])],
+])('%s in the middle of a body is an error of the body, never its end', async (_, broken) => {
+  backend.enqueue(broken);
+  const answer = await forwarderTo(backend.url).attempt(post).answer;
+  await expect(bodyOf(answer)).rejects.toThrow();
+});
+
+test('a body that falls silent is an error of the body', async () => {
+  backend.enqueue(play.stream(['data: 1\n\n'], { ending: 'hang' }));
+  const answer = await forwarderTo(backend.url, { timeoutMs: 50 }).attempt(post).answer;
+  await expect(bodyOf(answer)).rejects.toMatchObject({ code: 'UND_ERR_BODY_TIMEOUT' });
+});
+
+test('bytes that come before anyone asks for them are kept in order', async () => {
+  const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
+  backend.enqueue(play.raw([`${head}6\r\nearly \r\n5\r\nbytes\r\n0\r\n\r\n`], 'hang'));
+  const answer = await forwarderTo(backend.url).attempt(post).answer;
+  expect(await bodyOf(answer)).toBe('early bytes');
+});
+
+test('an attempt aborted before it has a connection never reaches the backend', async () => {
+  const attempt = forwarderTo(backend.url).attempt(post);
+  attempt.abort();
+  await expect(attempt.answer).rejects.toThrow('aborted');
+  await backend.arrived(0);
+  const next = forwarderTo(backend.url).attempt({ ...post, target: '/v1/next' });
+  await next.answer;
+  expect(backend.requests.map(({ target }) => target)).toEqual(['/v1/next']);
+});
+
+test('an attempt aborted while the backend thinks is cancelled there', async () => {
+  backend.enqueue(play.hang());
+  const attempt = forwarderTo(backend.url).attempt(post);
+  const [seen] = await backend.arrived(1);
+  attempt.abort();
+  await expect(attempt.answer).rejects.toThrow('aborted');
+  await seen?.aborted;
+});
+
+test('after an abort the sink hears nothing more, and a second abort does nothing', async () => {
+  const gate = createGate();
+  backend.enqueue(play.stream(['data: 1\n\n', gate, 'data: 2\n\n']));
+  const answer = await forwarderTo(backend.url).attempt(post).answer;
+  const heard: string[] = [];
+  const first = Promise.withResolvers<void>();
+  answer.pour({
+    data: (chunk) => {
+      heard.push(chunk.toString());
+      first.resolve();
+      return true;
+    },
+    end: () => heard.push('end'),
+    error: () => heard.push('error'),
+  });
+  await first.promise;
+  answer.abort();
+  answer.abort();
+  await backend.requests[0]?.aborted;
+  gate.open();
+  expect(heard).toEqual(['data: 1\n\n']);
+});
+
+test('aborting an answer that is complete leaves its connection for the next request', async () => {
+  const forwarder = forwarderTo(backend.url);
+  for (const body of ['one', 'two', 'three', 'four', 'five']) {
+    backend.enqueue(play.bytes(body));
+    const answer = await forwarder.attempt(post).answer;
+    expect(await bodyOf(answer)).toBe(body);
+    answer.abort();
+  }
+  expect(backend.connections).toBeLessThan(3); // the second, while the first is not yet free again
+});
+
+test('a paused answer stops the backend, and goes on after resume', async () => {
+  const bytes = 64 * 1024 * 1024;
+  let sent = 0;
+  const piece = Buffer.alloc(64 * 1024);
+  async function* counted() {
+    for (; sent < bytes; sent += piece.length) yield await Promise.resolve(piece);
+  }
+  backend.enqueue({ ...play.stream(counted()), headers: ['content-length', String(bytes)] });
+  const answer = await forwarderTo(backend.url).attempt(post).answer;
+  let received = 0;
+  let flowing = false;
+  const [firstBytes, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  answer.pour({
+    data: (chunk) => {
+      received += chunk.length;
+      firstBytes.resolve();
+      return flowing;
+    },
+    end: ended.resolve,
+    error: ended.reject,
+  });
+  await firstBytes.promise;
+  await settledAt(() => sent);
+  expect(sent).toBeLessThan(bytes / 2);
+  expect(received).toBeLessThan(1024 * 1024);
+  flowing = true;
+  answer.resume();
+  await ended.promise;
+  expect(received).toBe(bytes);
+});
+
+/** Waits until a number has stopped changing: both ends live in this process, so its event loop then has nothing to do. */
+async function settledAt(value: () => number): Promise<void> {
+  for (let quiet = 0, last = value(); quiet < 500; quiet = last === value() ? quiet + 1 : 0) {
+    last = value();
+    await nextTurn();
+  }
+}
