@@ -3,6 +3,8 @@
  * fixed places (`usage`, `response.usage`, `message.usage`, `choices`, `type`, `object`, `error`), so a look-alike
  * inside content or tool arguments is never taken for the real one. What it finds does not depend on how the bytes
  * were cut; what it keeps is bounded.
+ *
+ * Longer than other files: it is one state machine, and the states are easiest to follow beside their exits.
  */
 import {
   CLOSE_ARRAY,
@@ -451,7 +453,7 @@ export class AnswerDocument {
   }
 }
 
-/** latin1 because it is the cheapest: no count is spelled with bytes that it would misread. */
+/** latin1 needs no decoding, and no count is spelled with bytes that it would misread. */
 function parseObject(buffer: Buffer, start: number, end: number): object | null {
   try {
     return JSON.parse(buffer.toString('latin1', start, end)) as object;

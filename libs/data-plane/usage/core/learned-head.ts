@@ -6,7 +6,7 @@
 import type { AnswerDocument, DocumentState } from './answer-document.ts';
 import { equals } from './json-bytes.ts';
 
-/** Comparing costs a third of reading; past this it would be the memory that costs. */
+/** Longer than any repeated beginning seen in the wild, and little to keep per stream. */
 const HEAD_BYTES_MAX = 256;
 /** A shorter head saves less than it costs. */
 const HEAD_BYTES_MIN = 32;

@@ -2,6 +2,8 @@
  * Reads the few top-level fields of a JSON request that the gateway acts on, without parsing the rest. What it
  * accepts and reads agrees with JSON.parse for every valid body; of nested values it checks only that brackets
  * balance and strings end, and leaves the verdict on them to the backend.
+ *
+ * Longer than other files: it is one parser.
  */
 import { ByteNames } from './byte-names.ts';
 import {
@@ -56,7 +58,7 @@ export interface MalformedRequest {
 
 type NumberField = 'max_tokens' | 'max_completion_tokens' | 'max_output_tokens' | 'n';
 
-/** Numbers because comparing them is free, and comparing strings that may be undefined is not. */
+/** Numbers, because V8 compares strings that may be undefined by a call each (scanners.bench.ts). */
 const Field = { None: 0, Model: 1, Stream: 2, StreamOptions: 3, IncludeUsage: 4, FirstNumber: 5 } as const;
 
 const NUMBER_FIELDS: readonly NumberField[] = [

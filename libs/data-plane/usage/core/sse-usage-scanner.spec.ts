@@ -114,6 +114,29 @@ const streams = fc
     return Buffer.from((hasBom ? '\ufeff' : '') + texts.join(''));
   });
 
+test('an event that begins like the ones before it is read by what it holds', () => {
+  const head = `{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m",`;
+  const tails = [
+    '"choices":[{"delta":{"content":"a"}}]}',
+    '"choices":[{"delta":{"content":"\\\\"}}]}',
+    '"choices":[],"usage":null}',
+    `"choices":[],${COUNTS}}`,
+    '"error":{"message":"no"}}',
+    '"type":"message_stop"}',
+    '',
+  ];
+  const alone = (tail: string): unknown => read([`data: ${head}${tail}\n\n`]);
+  fc.assert(
+    fc.property(fc.array(fc.nat(6), { maxLength: 8 }), fc.nat(6), (before, last) => {
+      const scanner = new SseUsageScanner();
+      const calm = before.map((i) => tails[i % 3] as string);
+      for (const tail of calm) scanner.push(Buffer.from(`data: ${head}${tail}\n\n`));
+      scanner.push(Buffer.from(`data: ${head}${tails[last] as string}\n\n`));
+      expect(scanner.result()).toEqual(alone(tails[last] as string));
+    }),
+  );
+});
+
 test('usage does not depend on where the network cut the stream', () => {
   const fixed = [CHAT_EVENT, USAGE_EVENT, ...ANTHROPIC_STREAM, ...RESPONSES_STREAM, DONE_EVENT].join('');
   for (const stream of [fixed, fixed.replaceAll('\n', '\r\n')].map((text) => Buffer.from(text))) {
