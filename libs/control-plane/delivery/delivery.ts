@@ -1,6 +1,6 @@
 /** Every batch to every reporter, each at its own pace. */
 import { closeRedis, connectForQueues } from '@llmproxy/redis';
-import type { QueueLog, UsageEvent } from '@llmproxy/usage-queue';
+import { untilGone, type QueueLog, type UsageEvent } from '@llmproxy/usage-queue';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DeliveryQueue, type DeliveryOutcome } from './delivery-queue.ts';
 import type { Reporter } from './reporter.ts';
@@ -56,11 +56,11 @@ export function openDelivery(options: DeliveryOptions): Delivery {
         }),
       ),
     close: async (deadlineMs) => {
-      const giveUp = new AbortController();
-      const closed = Promise.allSettled(queues.map(({ queue }) => queue.close())).then(() => giveUp.abort());
+      const finished = new AbortController();
       // Without Redis no delivery can be acknowledged any more: it will be made again, so nothing is worth waiting for.
-      const waitMs = connection.status === 'ready' ? deadlineMs : 0;
-      await delay(waitMs, undefined, { signal: giveUp.signal }).catch(() => closed);
+      const closed = Promise.allSettled(queues.map(({ queue }) => queue.close()));
+      void Promise.race([closed, untilGone(connection)]).then(() => finished.abort());
+      await delay(deadlineMs, undefined, { signal: finished.signal }).catch(() => undefined);
       await closeRedis(connection);
     },
   };

@@ -26,6 +26,8 @@ export interface Engine {
   exclusively(work: (db: Kysely<LedgerDatabase>) => Promise<void>): Promise<void>;
   /** True when the database refused the values themselves: trying again cannot help, unlike with any other failure. */
   refusedValues(cause: unknown): boolean;
+  /** True when the statement was rolled back in favour of a concurrent one, and succeeds when it is sent again. */
+  lostRace(cause: unknown): boolean;
   close(): Promise<void>;
 }
 

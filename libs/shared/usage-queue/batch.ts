@@ -6,9 +6,8 @@ import type { UsageEvent } from './usage-event.ts';
  * recognised by it. 128 bits in hex.
  */
 export function batchId(events: readonly UsageEvent[]): string {
-  const hash = createHash('sha256');
-  for (const event of events) hash.update(event.event_id).update('\n');
-  return hash.digest('hex').slice(0, 32);
+  const ids = events.map((event) => `${event.event_id}\n`).join('');
+  return createHash('sha256').update(ids).digest('hex').slice(0, 32);
 }
 
 /** Cuts `events` into batches of at most `batchMax`. */
@@ -17,6 +16,10 @@ export function inBatches<T>(events: readonly T[], batchMax: number): T[][] {
   for (let start = 0; start < events.length; start += batchMax)
     batches.push(events.slice(start, start + batchMax));
   return batches;
+}
+
+export function countEvents(batches: readonly UsageEvent[][]): number {
+  return batches.reduce((sum, batch) => sum + batch.length, 0);
 }
 
 /** Reads a batch back. @throws Error when it is none: not an array of objects that have an `event_id` */

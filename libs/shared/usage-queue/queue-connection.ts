@@ -20,6 +20,12 @@ export function connectWaiting(redis: QueueRedis): QueueConnection {
   return owned(redis, (url) => connectForQueues({ url, connectionName: 'llmproxy usage consumer' }));
 }
 
+/** Resolves when the client has no connection, at once if it has none now. */
+export function untilGone(client: Redis): Promise<void> {
+  if (client.status !== 'ready') return Promise.resolve();
+  return new Promise((resolve) => client.once('close', () => resolve()));
+}
+
 function owned(redis: QueueRedis, connect: (url: string) => Redis): QueueConnection {
   if ('connection' in redis) return { client: redis.connection, release: () => Promise.resolve() };
   const client = connect(redis.redisUrl);

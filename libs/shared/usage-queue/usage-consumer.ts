@@ -1,8 +1,9 @@
 /** The worker's end of the queue. Guarantee: a batch leaves the queue only after `handle` resolved for it. */
 import { bullPrefix } from '@llmproxy/redis';
 import { UnrecoverableError, Worker, type Job } from 'bullmq';
+import type { Redis } from 'ioredis';
 import { asBatch } from './batch.ts';
-import { connectWaiting, type QueueRedis } from './queue-connection.ts';
+import { connectWaiting, untilGone, type QueueRedis } from './queue-connection.ts';
 import { queueDepth } from './queue-depth.ts';
 import { usageQueueName } from './queue-names.ts';
 import type { QueueLog } from './queue-log.ts';
@@ -60,15 +61,16 @@ export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer 
         'usage batch not handled; kept in the failed set',
       );
   });
-  logOutages(redis.client, options.log);
+  const tellNoMore = tellOutages(redis.client, options.log);
   return {
     ready: () => worker.waitUntilReady(),
     isConnected: () => redis.client.status === 'ready',
     depth: () => queueDepth(redis.client, usageQueueName),
     close: async (deadlineMs) => {
+      tellNoMore();
       // Without Redis no batch can be acknowledged any more: it will be handled again, so nothing is worth waiting for.
-      const isConnected = redis.client.status === 'ready';
-      await withDeadline(worker.close(), isConnected ? deadlineMs : 0).catch(() => undefined);
+      const finished = Promise.race([worker.close(), untilGone(redis.client)]);
+      await withDeadline(finished, deadlineMs).catch(() => undefined);
       await redis.release();
     },
   };
@@ -82,14 +84,17 @@ function eventsOf(job: Job<unknown>): UsageEvent[] {
   }
 }
 
-function logOutages(client: { on(event: string, listener: () => void): unknown }, log: QueueLog): void {
+/** Tells when Redis goes and when it is back, until the returned function is called. */
+function tellOutages(client: Redis, log: QueueLog): () => void {
   let isAway = false;
-  client.on('close', () => {
+  const gone = () => {
     if (!isAway) log.warn({}, 'Redis is away; usage events wait');
     isAway = true;
-  });
-  client.on('ready', () => {
+  };
+  const back = () => {
     if (isAway) log.info({}, 'Redis is back');
     isAway = false;
-  });
+  };
+  client.on('close', gone).on('ready', back);
+  return () => void client.off('close', gone).off('ready', back);
 }

@@ -10,7 +10,7 @@
 import { bullPrefix } from '@llmproxy/redis';
 import { Queue } from 'bullmq';
 import { setTimeout as delay } from 'node:timers/promises';
-import { batchId, inBatches } from './batch.ts';
+import { batchId, countEvents, inBatches } from './batch.ts';
 import { connectFailingFast, type QueueConnection, type QueueRedis } from './queue-connection.ts';
 import { batchRememberedMs, failedBatches, streamEntriesMax, usageQueueName } from './queue-names.ts';
 import type { QueueLog } from './queue-log.ts';
@@ -295,8 +295,5 @@ class BatchingProducer implements UsageProducer {
     await this.#replaying;
   }
 }
-
-const countEvents = (batches: readonly UsageEvent[][]): number =>
-  batches.reduce((sum, batch) => sum + batch.length, 0);
 
 const text = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

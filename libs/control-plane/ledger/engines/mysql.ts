@@ -10,6 +10,7 @@ const integrityViolation = '23';
 // These two come with the general SQLSTATE HY000.
 const incorrectValue = 1366;
 const checkViolation = 3819;
+const deadlock = 1213;
 
 export function mysqlEngine(url: string, connectionsMax: number): Engine {
   const pool = createPool({
@@ -43,6 +44,7 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
       cause instanceof TypeError ||
       [incorrectValue, checkViolation].includes(Number(errorField(cause, 'errno'))) ||
       [dataException, integrityViolation].includes(String(errorField(cause, 'sqlState')).slice(0, 2)),
+    lostRace: (cause) => errorField(cause, 'errno') === deadlock,
     close: () => db.destroy(),
   };
 }

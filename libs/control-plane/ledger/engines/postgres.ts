@@ -6,6 +6,8 @@ const connectMs = 5_000;
 const statementMs = 30_000;
 const dataException = '22';
 const integrityViolation = '23';
+const serializationFailure = '40001';
+const deadlock = '40P01';
 // Any number will do, as long as every version of the ledger takes the same one.
 const migrationLock = 7_210_405;
 
@@ -41,6 +43,7 @@ export function postgresEngine(url: string, connectionsMax: number): Engine {
     refusedValues: (cause) =>
       cause instanceof TypeError ||
       [dataException, integrityViolation].includes(String(errorField(cause, 'code')).slice(0, 2)),
+    lostRace: (cause) => [serializationFailure, deadlock].includes(String(errorField(cause, 'code'))),
     close: () => db.destroy(),
   };
 }

@@ -41,6 +41,7 @@ export function sqliteEngine(path: string): Engine {
     refusedValues: (cause) =>
       cause instanceof TypeError ||
       [constraint, mismatch, tooBig].includes(Number(errorField(cause, 'errcode')) & 0xff),
+    lostRace: () => false, // one writer at a time: the others wait
     close: () => db.destroy(),
   };
 }
