@@ -3,7 +3,7 @@ import type { Forwarder, Inbound, Outgoing, RawHeaders } from '@llmproxy/exchang
 import {
   backendTarget,
   createRequestHeaderRules,
-  openUndiciForwarder,
+  openHttp1Forwarder,
   requestHeaders,
   type Backend,
   type RequestHeaderRules,
@@ -45,7 +45,7 @@ export function openBackends(
       pathPrefix: pathname === '/' ? '' : pathname,
       includeUsage: backend.includeUsage,
       headerRules: createRequestHeaderRules(keyHeaders, backend.inject),
-      forwarder: openUndiciForwarder({
+      forwarder: openHttp1Forwarder({
         origin,
         connectTimeoutMs: backend.connectTimeoutMs,
         timeoutMs: backend.timeoutMs,

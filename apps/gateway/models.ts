@@ -11,9 +11,11 @@ export interface ModelsOptions {
   isAvailable(backend: PooledBackend): boolean;
   cacheMs: number;
   nowMs(): number;
+  /** Longest wait for the whole list of one backend. Default 5,000. */
+  fetchTimeoutMs?: number;
 }
 
-const fetchTimeoutMs = 5_000;
+const fetchTimeoutMsDefault = 5_000;
 const listBytesMax = 8 * 1024 * 1024;
 
 /** Answers `GET /v1/models` and `GET /v1/models/<id>`; backends that fail are left out, all failing is an error. */
@@ -40,7 +42,8 @@ export function createModels(options: ModelsOptions): (path: string) => Promise<
 async function mergedModels(options: ModelsOptions): Promise<Model[]> {
   const asked = options.backends.filter(options.isAvailable);
   if (asked.length === 0) throw new GatewayError('no_backend', 'No backend is available to list models.');
-  const lists = await Promise.allSettled(asked.map(listOf));
+  const timeoutMs = options.fetchTimeoutMs ?? fetchTimeoutMsDefault;
+  const lists = await Promise.allSettled(asked.map((backend) => listOf(backend, timeoutMs)));
   const byId = new Map<string, Model>();
   for (const list of lists) {
     if (list.status === 'rejected') continue;
@@ -53,23 +56,31 @@ async function mergedModels(options: ModelsOptions): Promise<Model[]> {
   return [...byId.values()];
 }
 
-async function listOf(backend: PooledBackend): Promise<Model[]> {
+async function listOf(backend: PooledBackend, timeoutMs: number): Promise<Model[]> {
   const attempt = backend.forwarder.attempt({
     method: 'GET',
     target: `${backend.pathPrefix}/v1/models`,
     rawHeaders: requestHeaders(['accept', 'application/json'], backend.headerRules, 'models', true),
     body: undefined,
   });
-  const timer = setTimeout(() => attempt.abort(), fetchTimeoutMs);
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new Error(`${backend.name} took too long to list its models`)),
+    timeoutMs,
+  );
   try {
-    const answer = await attempt.answer;
-    const text = await bodyText(answer);
-    if (answer.status !== 200) throw new Error(`${backend.name} answered ${answer.status} to GET /v1/models`);
-    return modelsIn(JSON.parse(text));
+    return await Promise.race([modelsFrom(attempt.answer, backend.name), late.promise]);
   } finally {
     clearTimeout(timer);
     attempt.abort();
   }
+}
+
+async function modelsFrom(answering: Promise<Answer>, name: string): Promise<Model[]> {
+  const answer = await answering;
+  const text = await bodyText(answer);
+  if (answer.status !== 200) throw new Error(`${name} answered ${answer.status} to GET /v1/models`);
+  return modelsIn(JSON.parse(text));
 }
 
 function modelsIn(list: unknown): Model[] {
