@@ -3,7 +3,7 @@ import { backendError, nothingWasSent, NothingSent } from './failure.ts';
 
 const failure = (code: string) => Object.assign(new Error('10.0.0.5:8001 secret'), { code });
 
-test.each(['ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'UND_ERR_SOCKET', 'UND_ERR_HEADERS_TIMEOUT', ''])(
+test.each(['ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'UND_ERR_SOCKET', 'BACKEND_HEAD_TIMEOUT', ''])(
   'a failure of which it is not known that nothing was sent is not tried elsewhere: %j',
   (code) => {
     expect(nothingWasSent(failure(code))).toBe(false);
@@ -17,7 +17,7 @@ test.each([undefined, null, 'ECONNREFUSED', { code: 7 }])('what is no error says
 });
 
 test.each([
-  ['UND_ERR_CONNECT_TIMEOUT', 504, 'Backend vllm did not accept a connection in time.'],
+  ['BACKEND_CONNECT_TIMEOUT', 504, 'Backend vllm did not accept a connection in time.'],
   ['ECONNREFUSED', 502, 'Backend vllm could not be reached.'],
   ['ENOTFOUND', 502, 'Backend vllm could not be reached.'],
   ['DEPTH_ZERO_SELF_SIGNED_CERT', 502, 'could not be reached: its TLS certificate is not trusted.'],
@@ -32,8 +32,8 @@ test.each([
 });
 
 test.each([
-  ['UND_ERR_HEADERS_TIMEOUT', 504, 'Backend vllm did not answer in time.'],
-  ['UND_ERR_BODY_TIMEOUT', 504, 'Backend vllm fell silent in the middle of its answer.'],
+  ['BACKEND_HEAD_TIMEOUT', 504, 'Backend vllm did not answer in time.'],
+  ['BACKEND_SILENT', 504, 'Backend vllm fell silent in the middle of its answer.'],
   ['ECONNRESET', 502, 'Backend vllm broke off its answer.'],
   ['HPE_INVALID_CONSTANT', 502, 'Backend vllm broke off its answer.'],
 ])('after the request was sent, %s is told as %i', (code, status, message) => {

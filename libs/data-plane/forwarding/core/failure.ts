@@ -29,9 +29,9 @@ export function backendError(failure: unknown, backendName: string): GatewayErro
 }
 
 const timeouts: Readonly<Record<string, string>> = {
-  UND_ERR_CONNECT_TIMEOUT: 'did not accept a connection in time',
-  UND_ERR_HEADERS_TIMEOUT: 'did not answer in time',
-  UND_ERR_BODY_TIMEOUT: 'fell silent in the middle of its answer',
+  BACKEND_CONNECT_TIMEOUT: 'did not accept a connection in time',
+  BACKEND_HEAD_TIMEOUT: 'did not answer in time',
+  BACKEND_SILENT: 'fell silent in the middle of its answer',
 };
 
 // Codes of Node's certificate checks, and of OpenSSL's handshake.

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createGate, play, startFakeBackend, type FakeBackend } from '@llmproxy/fake-backend';
 import type { Answer, Forwarder } from '@llmproxy/exchange';
 import { NothingSent } from './core/failure.ts';
-import { openUndiciForwarder, type UndiciForwarderOptions } from './undici-forwarder.ts';
+import { openHttp1Forwarder, type Http1ForwarderOptions } from './http1-forwarder.ts';
 
 let backend: FakeBackend;
 const open: { close(): unknown }[] = [];
@@ -19,8 +19,8 @@ afterEach(async () => {
   await backend.close();
 });
 
-function forwarderTo(origin: string, more: Partial<UndiciForwarderOptions> = {}): Forwarder {
-  const forwarder = openUndiciForwarder({ origin, connectTimeoutMs: 5_000, timeoutMs: 5_000, ...more });
+function forwarderTo(origin: string, more: Partial<Http1ForwarderOptions> = {}): Forwarder {
+  const forwarder = openHttp1Forwarder({ origin, connectTimeoutMs: 5_000, timeoutMs: 5_000, ...more });
   open.push(forwarder);
   return forwarder;
 }
@@ -81,7 +81,7 @@ test.each<[string, () => Promise<string>, string]>([
   [
     'the TLS handshake takes too long',
     async () => `https://127.0.0.1:${await serving(createServer(() => undefined))}`,
-    'UND_ERR_CONNECT_TIMEOUT',
+    'BACKEND_CONNECT_TIMEOUT',
   ],
 ])('when %s, the attempt says that nothing was sent', async (_, origin, code) => {
   const { answer } = forwarderTo(await origin(), { connectTimeoutMs: 50 }).attempt(post);
@@ -124,7 +124,7 @@ test.each([
 test('a body that falls silent is an error of the body', async () => {
   backend.enqueue(play.stream(['data: 1\n\n'], { ending: 'hang' }));
   const answer = await forwarderTo(backend.url, { timeoutMs: 50 }).attempt(post).answer;
-  await expect(bodyOf(answer)).rejects.toMatchObject({ code: 'UND_ERR_BODY_TIMEOUT' });
+  await expect(bodyOf(answer)).rejects.toMatchObject({ code: 'BACKEND_SILENT' });
 });
 
 test('bytes that come before anyone asks for them are kept in order', async () => {

@@ -1,0 +1,252 @@
+/**
+ * A connection to a backend: one request at a time, answers parsed here.
+ *
+ * Why not a general HTTP client: per request undici costs about as much as all else the gateway does, and holds more
+ * than 15 KB for an open stream (docs/adr/0005). What a gateway needs is small: HTTP/1.1, no pipelining, no redirects.
+ */
+import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Outgoing } from '@llmproxy/exchange';
+import { BodyDecoder } from './core/body-decoder.ts';
+import { NothingSent } from './core/failure.ts';
+import { MalformedAnswer, parseResponseStart } from './core/response-start.ts';
+import type { Carrier, Http1Attempt } from './http1-attempt.ts';
+
+/** Where a pool's connections lead. */
+export interface Origin {
+  readonly tls: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** For the `host` header. */
+  readonly authority: string;
+}
+
+/** What a connection tells its pool. */
+export interface ConnectionOwner {
+  readonly origin: Origin;
+  /** May carry another request. */
+  idle(connection: Http1Connection): void;
+  closed(connection: Http1Connection): void;
+}
+
+/** The clocks of a pool, in ms. */
+export interface Clocks {
+  readonly connectTimeoutMs: number;
+  readonly timeoutMs: number;
+  readonly idleMs: number;
+}
+
+const headBytesMax = 256 * 1024;
+const endOfHead = Buffer.from('\r\n\r\n');
+/** Up to this size head and body are one write. */
+const joinedBytesMax = 64 * 1024;
+const tcpKeepAliveMs = 60_000;
+
+// Reads are handled before the next one starts, so every connection of the process can read into the same memory.
+const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
+
+export class Http1Connection implements Carrier {
+  readonly #owner: ConnectionOwner;
+  readonly #socket: Socket;
+  /** Whether what is read stands in memory shared by all connections. */
+  readonly #readsShared: boolean;
+  #attempt: Http1Attempt | undefined;
+  #outgoing: Outgoing | undefined;
+  #connected = false;
+  #sent = false;
+  #paused = false;
+  /** Bytes of a head that is not complete yet. */
+  #partialHead: Buffer | undefined;
+  #decoder: BodyDecoder | undefined;
+  #keepAlive = false;
+  #sinceMs = performance.now();
+
+  constructor(owner: ConnectionOwner) {
+    this.#owner = owner;
+    const { tls, host, port } = owner.origin;
+    this.#readsShared = !tls;
+    const common = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepAliveMs };
+    this.#socket = tls
+      ? connectTls({ ...common, ALPNProtocols: ['http/1.1'] }, () => this.#connectedNow())
+      : connectTcp({ ...common, onread: this.#onRead() }, () => this.#connectedNow());
+    if (tls) this.#socket.on('data', (bytes: Buffer) => this.#read(bytes));
+    let failure: Error | undefined;
+    this.#socket.on('error', (error: Error) => (failure = error));
+    this.#socket.on('end', () => this.#peerEnded());
+    this.#socket.on('close', () => this.#closed(failure));
+  }
+
+  #onRead(): OnReadOpts {
+    return {
+      buffer: readBuffer,
+      callback: (length, buffer) => {
+        this.#read((buffer as Buffer).subarray(0, length));
+        return true; // pausing is done by name, also from outside of a read
+      },
+    };
+  }
+
+  get usable(): boolean {
+    return this.#connected && !this.#socket.destroyed && this.#socket.writable;
+  }
+
+  /** Sends a request; this connection carries nothing else until its answer is complete. */
+  carry(attempt: Http1Attempt, outgoing: Outgoing): void {
+    this.#attempt = attempt;
+    attempt.carrier = this;
+    this.#sinceMs = performance.now();
+    if (this.#connected) this.#send(outgoing);
+    else this.#outgoing = outgoing;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#sinceMs = performance.now();
+    this.#socket.resume();
+  }
+
+  abandon(): void {
+    this.#attempt = undefined;
+    this.#socket.destroy();
+  }
+
+  /** Ends what has taken too long: connecting, the wait for a head, silence in a body, idleness. */
+  sweep(nowMs: number, clocks: Clocks): void {
+    const waitedMs = nowMs - this.#sinceMs;
+    if (!this.#attempt) {
+      if (waitedMs >= clocks.idleMs) this.#socket.destroy();
+    } else if (!this.#connected) {
+      if (waitedMs >= clocks.connectTimeoutMs)
+        this.#fail(timeout('BACKEND_CONNECT_TIMEOUT', 'no connection in time'));
+    } else if (!this.#paused && clocks.timeoutMs > 0 && waitedMs >= clocks.timeoutMs) {
+      this.#fail(
+        this.#decoder
+          ? timeout('BACKEND_SILENT', 'silence in the body')
+          : timeout('BACKEND_HEAD_TIMEOUT', 'no answer in time'),
+      );
+    }
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #connectedNow(): void {
+    this.#connected = true;
+    this.#sinceMs = performance.now();
+    const outgoing = this.#outgoing;
+    this.#outgoing = undefined;
+    if (outgoing && this.#attempt) this.#send(outgoing);
+  }
+
+  #send({ method, target, rawHeaders, body }: Outgoing): void {
+    this.#sent = true;
+    let head = `${method} ${target} HTTP/1.1\r\nhost: ${this.#owner.origin.authority}\r\n`;
+    for (let i = 0; i < rawHeaders.length; i += 2) head += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`;
+    const length = body?.length ?? 0;
+    if (body || method === 'POST' || method === 'PUT' || method === 'PATCH')
+      head += `content-length: ${length}\r\n`;
+    head += '\r\n';
+    if (length > joinedBytesMax) {
+      this.#socket.cork();
+      this.#socket.write(head, 'latin1');
+      this.#socket.write(body as Buffer);
+      this.#socket.uncork();
+      return;
+    }
+    const bytes = Buffer.allocUnsafe(head.length + length);
+    bytes.write(head, 0, 'latin1');
+    body?.copy(bytes, head.length);
+    this.#socket.write(bytes);
+  }
+
+  #read(bytes: Buffer): void {
+    this.#sinceMs = performance.now();
+    if (!this.#attempt) return this.destroy(); // bytes that nobody asked for: the next answer could not be trusted
+    try {
+      if (this.#decoder) this.#readBody(bytes, 0);
+      else this.#readHead(this.#withPartial(bytes));
+    } catch (thrown) {
+      this.#fail(thrown instanceof Error ? thrown : new MalformedAnswer(String(thrown)));
+    }
+  }
+
+  #withPartial(received: Buffer): Buffer {
+    const bytes = this.#partialHead ? Buffer.concat([this.#partialHead, received]) : received;
+    this.#partialHead = undefined;
+    return bytes;
+  }
+
+  /** Reads a head, and what of the body came with it; heads of the 1xx kind are read past. */
+  #readHead(bytes: Buffer): void {
+    let at = 0;
+    for (;;) {
+      const end = bytes.indexOf(endOfHead, at);
+      if (end === -1) return this.#keepPartial(bytes.subarray(at));
+      const start = parseResponseStart(bytes.toString('latin1', at, end), this.#attempt?.method ?? 'GET');
+      at = end + endOfHead.length;
+      if (start.status === 101) throw new MalformedAnswer('101, though no upgrade was asked for');
+      if (start.status < 200) continue;
+      this.#decoder = new BodyDecoder(start.framing);
+      this.#keepAlive = start.keepAlive;
+      this.#attempt?.head(start);
+      return this.#readBody(bytes, at);
+    }
+  }
+
+  #keepPartial(bytes: Buffer): void {
+    if (bytes.length > headBytesMax) throw new MalformedAnswer(`a head over ${headBytesMax} bytes`);
+    this.#partialHead = Buffer.from(bytes);
+  }
+
+  #readBody(bytes: Buffer, at: number): void {
+    const decoder = this.#decoder as BodyDecoder;
+    // The read buffer is everybody's: what outlives this call is copied.
+    const end = decoder.feed(bytes, at, (chunk) =>
+      this.#attempt?.data(this.#readsShared ? Buffer.from(chunk) : chunk),
+    );
+    if (decoder.done) this.#complete(end === bytes.length);
+  }
+
+  /** The answer is whole: the connection goes back to the pool first, so that its next user need not open one. */
+  #complete(clean: boolean): void {
+    const attempt = this.#attempt;
+    this.#attempt = undefined;
+    this.#decoder = undefined;
+    this.#sent = false;
+    this.#sinceMs = performance.now();
+    if (this.#paused) this.resume();
+    const reusable = clean && this.#keepAlive && this.usable && this.#socket.writableLength === 0;
+    if (reusable) this.#owner.idle(this);
+    else this.#socket.destroy();
+    attempt?.end(null);
+  }
+
+  /** The backend closed its side; for some bodies that is how they end. */
+  #peerEnded(): void {
+    if (this.#decoder?.endsWithConnection) this.#complete(false);
+    else this.#socket.destroy();
+  }
+
+  #fail(cause: Error): void {
+    const attempt = this.#attempt;
+    this.#attempt = undefined;
+    this.#socket.destroy();
+    attempt?.end(this.#sent ? cause : new NothingSent(cause));
+  }
+
+  #closed(failure: Error | undefined): void {
+    if (this.#attempt) this.#fail(failure ?? new Error('the backend closed the connection'));
+    this.#owner.closed(this);
+  }
+}
+
+function timeout(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
