@@ -10,8 +10,8 @@ const wellFormedRequestId = /^[A-Za-z0-9._-]{1,128}$/;
 const noBody = Buffer.alloc(0);
 
 export interface HttpInboundOptions {
-  /** Set while shutting down: the connection is not kept alive after this answer. */
-  closing: boolean;
+  /** True while shutting down: the connection is not kept alive after this answer. */
+  isClosing(): boolean;
   /** The client waits for `100 Continue` before it sends the body. */
   expectsContinue: boolean;
 }
@@ -28,8 +28,8 @@ export class HttpInbound implements Inbound, Reply {
   #whenGone: ((why: Departure) => void)[] = [];
   #gone = false;
   #departure: Departure | undefined;
-  /** The connection ends with this answer. */
-  #closing: boolean;
+  /** The connection ends with this answer, because its request did not come whole. */
+  #closing = false;
   /** Set while the body is being read. */
   #rejectBody: ((error: GatewayError) => void) | undefined;
   /** What is wrong with the body, when that is known before it is read. */
@@ -39,7 +39,6 @@ export class HttpInbound implements Inbound, Reply {
     this.#request = request;
     this.#response = response;
     this.#options = options;
-    this.#closing = options.closing;
     const presented = request.headers['x-request-id'];
     this.requestId =
       typeof presented === 'string' && wellFormedRequestId.test(presented) ? presented : randomUUID();
@@ -122,7 +121,8 @@ export class HttpInbound implements Inbound, Reply {
 
   head(status: number, rawHeaders: RawHeaders, statusText?: string): void {
     if (this.#gone) return;
-    const headers = this.#closing ? [...rawHeaders, 'connection', 'close'] : (rawHeaders as string[]);
+    const closing = this.#closing || this.#options.isClosing();
+    const headers = closing ? [...rawHeaders, 'connection', 'close'] : (rawHeaders as string[]);
     this.#response.writeHead(status, statusText || STATUS_CODES[status] || '', headers);
   }
 

@@ -194,7 +194,7 @@ test('a compressed stream reaches the client as the backend compressed it', asyn
 
 test('HEAD gets the head of the answer and no body, and the connection goes on', async () => {
   backend.enqueue(
-    play.raw(['HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nETag: "x"\r\n\r\n'], 'hang'),
+    { ...play.stream([]), headers: ['Content-Length', '1234', 'ETag', '"x"'] },
     play.bytes('next'),
   );
   using socket = dial(gateway.port);

@@ -46,9 +46,10 @@ type ClientError = NodeJS.ErrnoException & { rawPacket?: Buffer };
 export function createGatewayServer(options: ServerOptions): GatewayServer {
   const open = new Set<HttpInbound>();
   const state = { draining: false };
+  const isClosing = () => state.draining;
   const handle = async (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
     if (options.serveProbe(request, response)) return;
-    const inbound = new HttpInbound(request, response, { closing: state.draining, expectsContinue });
+    const inbound = new HttpInbound(request, response, { isClosing, expectsContinue });
     open.add(inbound);
     try {
       options.record(await outcomeOf(inbound, options));
@@ -143,6 +144,8 @@ async function drain(server: Server, open: ReadonlySet<HttpInbound>, timeoutMs: 
 /** The refusal for bytes that are no acceptable request; undefined when the connection simply broke. */
 function notHttp(error: NodeJS.ErrnoException): GatewayError | undefined {
   switch (error.code) {
+    case 'HPE_INVALID_EOF_STATE': // it ended in the middle of a request
+      return undefined;
     case 'HPE_HEADER_OVERFLOW':
       return new GatewayError(
         'headers_too_large',

@@ -92,3 +92,16 @@ export function requestBytes(head: string, body = '', more: readonly string[] = 
   if (bytes.length > 0) lines.push(`Content-Length: ${bytes.length}`);
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), bytes]);
 }
+
+/** The body of the one chunked answer that was received. */
+export function dechunked(received: string): string {
+  const parts: string[] = [];
+  let at = received.indexOf('\r\n\r\n') + 4;
+  for (;;) {
+    const line = received.indexOf('\r\n', at);
+    const length = parseInt(received.slice(at, line), 16);
+    if (!(length > 0)) return parts.join('');
+    parts.push(received.slice(line + 2, line + 2 + length));
+    at = line + 2 + length + 2;
+  }
+}
