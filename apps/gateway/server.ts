@@ -41,8 +41,6 @@ export interface GatewayServer {
 const parserSlackBytes = 64 * 1024;
 const sweepMsMax = 1_000;
 
-type ClientError = NodeJS.ErrnoException & { rawPacket?: Buffer };
-
 export function createGatewayServer(options: ServerOptions): GatewayServer {
   const open = new Set<HttpInbound>();
   const state = { draining: false };
@@ -76,13 +74,8 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
   // An expectation that we do not know is ignored, as the RFC allows; node would answer 417 without a word.
   server.on('checkExpectation', (request, response) => void handle(request, response, false));
   server.on('clientError', (error: ClientError, socket: Socket) => {
-    const refusal = notHttp(error);
-    const inbound = [...open].find((candidate) => candidate.socket === socket);
-    if (!refusal || !socket.writable) socket.destroy();
-    else if (!inbound) {
-      socket.end(wholeAnswer(refusal, error.rawPacket));
-      options.recordBadRequest(refusal);
-    } else if (!inbound.refuseBody(refusal)) socket.destroy(); // no answer fits into the middle of another
+    const answered = answerBadRequest(error, socket, open);
+    if (answered) options.recordBadRequest(answered);
   });
   return {
     get draining() {
@@ -139,6 +132,25 @@ async function drain(server: Server, open: ReadonlySet<HttpInbound>, timeoutMs: 
   await closed;
   clearInterval(sweep);
   clearTimeout(deadline);
+}
+
+type ClientError = NodeJS.ErrnoException & { rawPacket?: Buffer };
+
+/** Tells a connection what is wrong with its bytes; returns the refusal when no request stands for it. */
+function answerBadRequest(
+  error: ClientError,
+  socket: Socket,
+  open: ReadonlySet<HttpInbound>,
+): GatewayError | undefined {
+  const refusal = notHttp(error);
+  const inbound = [...open].find((candidate) => candidate.socket === socket);
+  if (refusal && socket.writable && !inbound) {
+    socket.end(wholeAnswer(refusal, error.rawPacket));
+    return refusal;
+  }
+  // No answer fits into the middle of another: then the end of the connection has to do.
+  if (!refusal || !socket.writable || !inbound?.refuseBody(refusal)) socket.destroy();
+  return undefined;
 }
 
 /** The refusal for bytes that are no acceptable request; undefined when the connection simply broke. */

@@ -4,7 +4,7 @@
  * Why not a general HTTP client: per request undici costs about as much as all else the gateway does, and holds more
  * than 15 KB for an open stream (docs/adr/0005). What a gateway needs is small: HTTP/1.1, no pipelining, no redirects.
  */
-import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Outgoing } from '@llmproxy/exchange';
 import { BodyDecoder } from './core/body-decoder.ts';
@@ -37,6 +37,8 @@ export interface Clocks {
 }
 
 const headBytesMax = 256 * 1024;
+const httpVersion = 'HTTP/1.';
+const idleMarginMs = 1_000;
 const endOfHead = Buffer.from('\r\n\r\n');
 /** Up to this size head and body are one write. */
 const joinedBytesMax = 64 * 1024;
@@ -59,6 +61,8 @@ export class Http1Connection implements Carrier {
   #partialHead: Buffer | undefined;
   #decoder: BodyDecoder | undefined;
   #keepAlive = false;
+  /** How long the backend lets it idle, less a margin for the way there. */
+  #idleMs = Infinity;
   #sinceMs = performance.now();
 
   constructor(owner: ConnectionOwner) {
@@ -67,7 +71,7 @@ export class Http1Connection implements Carrier {
     this.#readsShared = !tls;
     const common = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepAliveMs };
     this.#socket = tls
-      ? connectTls({ ...common, ALPNProtocols: ['http/1.1'] }, () => this.#connectedNow())
+      ? connectTls({ ...common, ...tlsOptions(host) }, () => this.#connectedNow())
       : connectTcp({ ...common, onread: this.#onRead() }, () => this.#connectedNow());
     if (tls) this.#socket.on('data', (bytes: Buffer) => this.#read(bytes));
     let failure: Error | undefined;
@@ -88,6 +92,11 @@ export class Http1Connection implements Carrier {
 
   get usable(): boolean {
     return this.#connected && !this.#socket.destroyed && this.#socket.writable;
+  }
+
+  /** Whether its backend may be about to close it: a request sent now could meet the end of the connection. */
+  isStale(nowMs: number, idleMs: number): boolean {
+    return nowMs - this.#sinceMs >= Math.min(idleMs, this.#idleMs);
   }
 
   /** Sends a request; this connection carries nothing else until its answer is complete. */
@@ -120,7 +129,7 @@ export class Http1Connection implements Carrier {
   sweep(nowMs: number, clocks: Clocks): void {
     const waitedMs = nowMs - this.#sinceMs;
     if (!this.#attempt) {
-      if (waitedMs >= clocks.idleMs) this.#socket.destroy();
+      if (this.isStale(nowMs, clocks.idleMs)) this.#socket.destroy();
     } else if (!this.#connected) {
       if (waitedMs >= clocks.connectTimeoutMs)
         this.#fail(timeout('BACKEND_CONNECT_TIMEOUT', 'no connection in time'));
@@ -195,6 +204,7 @@ export class Http1Connection implements Carrier {
       if (start.status < 200) continue;
       this.#decoder = new BodyDecoder(start.framing);
       this.#keepAlive = start.keepAlive;
+      if (start.idleMs !== null) this.#idleMs = start.idleMs - idleMarginMs;
       this.#attempt?.head(start);
       return this.#readBody(bytes, at);
     }
@@ -202,6 +212,8 @@ export class Http1Connection implements Carrier {
 
   #keepPartial(bytes: Buffer): void {
     if (bytes.length > headBytesMax) throw new MalformedAnswer(`a head over ${headBytesMax} bytes`);
+    const begin = bytes.toString('latin1', 0, httpVersion.length);
+    if (!httpVersion.startsWith(begin)) throw new MalformedAnswer('no status line');
     this.#partialHead = Buffer.from(bytes);
   }
 
@@ -245,6 +257,12 @@ export class Http1Connection implements Carrier {
     if (this.#attempt) this.#fail(failure ?? new Error('the backend closed the connection'));
     this.#owner.closed(this);
   }
+}
+
+/** The name goes with the handshake: one address serves many certificates. Addresses are no names (RFC 6066 §3). */
+function tlsOptions(host: string) {
+  const ALPNProtocols = ['http/1.1'];
+  return isIP(host) ? { ALPNProtocols } : { ALPNProtocols, servername: host };
 }
 
 function timeout(code: string, message: string): Error {

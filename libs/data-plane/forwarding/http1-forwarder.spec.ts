@@ -121,6 +121,56 @@ test.each([
   await expect(bodyOf(answer)).rejects.toThrow();
 });
 
+test('bytes that cannot become an answer fail the attempt at once, though no line ends', async () => {
+  backend.enqueue(play.raw(['SSH-2.0-OpenSSH'], 'hang'));
+  await expect(forwarderTo(backend.url).attempt(post).answer).rejects.toThrow('not valid HTTP/1.1');
+});
+
+test.each([
+  ['localhost', 'localhost'],
+  ['127.0.0.1', undefined],
+])('a TLS handshake with %s names the host it wants: %s', async (host, expected) => {
+  const named = Promise.withResolvers<string | undefined>();
+  const options = {
+    key: tlsFile('backend.key'),
+    cert: tlsFile('backend.crt'),
+    SNICallback: (name: string, done: (error: null) => void) => {
+      named.resolve(name);
+      done(null);
+    },
+  };
+  const port = await serving(createTlsServer(options));
+  await forwarderTo(`https://${host}:${port}`)
+    .attempt(post)
+    .answer.catch(() => named.resolve(undefined));
+  expect(await named.promise).toBe(expected);
+});
+
+test('a connection that the backend says it closes soon is not used again', async () => {
+  const forwarder = forwarderTo(backend.url);
+  for (const count of [1, 2, 3]) {
+    backend.enqueue(play.bytes('ok', 'text/plain', { headers: ['Keep-Alive', 'timeout=1'] }));
+    await bodyOf(await forwarder.attempt(post).answer);
+    expect(backend.connections).toBe(count);
+  }
+});
+
+test('a backend that refuses a large body without reading it, and hangs up, has its answer heard', async () => {
+  const port = await serving(
+    createServer((socket) => {
+      socket.once('data', () => {
+        socket.pause();
+        socket.write('HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig', () =>
+          socket.destroy(),
+        );
+      });
+    }),
+  );
+  const large = { ...post, body: Buffer.alloc(8 * 1024 * 1024, 'x') };
+  const answer = await forwarderTo(`http://127.0.0.1:${port}`).attempt(large).answer;
+  expect([answer.status, await bodyOf(answer)]).toEqual([413, 'big']);
+});
+
 test('a body that falls silent is an error of the body', async () => {
   backend.enqueue(play.stream(['data: 1\n\n'], { ending: 'hang' }));
   const answer = await forwarderTo(backend.url, { timeoutMs: 50 }).attempt(post).answer;

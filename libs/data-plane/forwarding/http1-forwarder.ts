@@ -37,8 +37,11 @@ export function openHttp1Forwarder(options: Http1ForwarderOptions): Forwarder & 
   }, sweepMs(clocks));
   sweep.unref();
   const take = (): Http1Connection => {
-    for (let connection = idle.pop(); connection; connection = idle.pop())
-      if (connection.usable) return connection;
+    const nowMs = performance.now();
+    for (let connection = idle.pop(); connection; connection = idle.pop()) {
+      if (connection.usable && !connection.isStale(nowMs, clocks.idleMs)) return connection;
+      connection.destroy();
+    }
     const connection = new Http1Connection(owner);
     all.add(connection);
     return connection;

@@ -12,7 +12,18 @@ test('names, values, duplicates and the reason phrase are kept as they came', ()
     rawHeaders: ['X-Odd-CASE', 'a b', 'Set-Cookie', 'a=1', 'Set-Cookie', 'b=2', 'X-Empty', ''],
     framing: { kind: 'until-close' },
     keepAlive: false,
+    idleMs: null,
   });
+});
+
+test.each([
+  ['timeout=5', 5_000],
+  ['Timeout=5, max=100', 5_000],
+  ['timeout=0', 0],
+  ['max=100', null],
+  ['timeout=soon', null],
+])('a backend that says Keep-Alive: %s is believed', (value, idleMs) => {
+  expect(parse(['HTTP/1.1 200 OK', `Keep-Alive: ${value}`])).toMatchObject({ idleMs });
 });
 
 test.each([

@@ -14,6 +14,8 @@ export interface ResponseStart {
   readonly framing: Framing;
   /** Whether the connection may carry another request after this answer. */
   readonly keepAlive: boolean;
+  /** How long the backend keeps an idle connection, in ms, when it says so (`Keep-Alive: timeout=5`). */
+  readonly idleMs: number | null;
 }
 
 /** Bytes that are no HTTP/1.1 answer; the message names the rule that they break. */
@@ -37,6 +39,7 @@ interface Noted {
   lengths: string[];
   codings: string[];
   connection: string;
+  idleMs: number | null;
 }
 
 /**
@@ -50,7 +53,7 @@ export function parseResponseStart(text: string, method: string): ResponseStart 
   const [, minor, digits, reason = ''] = statusLine.exec(lines[0] ?? '') ?? [];
   if (digits === undefined) throw new MalformedAnswer('no status line');
   const rawHeaders: string[] = [];
-  const noted: Noted = { lengths: [], codings: [], connection: '' };
+  const noted: Noted = { lengths: [], codings: [], connection: '', idleMs: null };
   for (let i = 1; i < lines.length; i++) readHeader(lines[i] as string, rawHeaders, noted);
   const status = Number(digits);
   const framing = framingOf(status, method, noted);
@@ -61,6 +64,7 @@ export function parseResponseStart(text: string, method: string): ResponseStart 
     framing,
     // After HEAD some servers send a body all the same, which the next answer would begin with.
     keepAlive: method !== 'HEAD' && framing.kind !== 'until-close' && isPersistent(minor, noted),
+    idleMs: noted.idleMs,
   };
 }
 
@@ -78,7 +82,10 @@ function readHeader(line: string, rawHeaders: string[], noted: Noted): void {
   if (badValue.test(value)) throw new MalformedAnswer('a control character in a header');
   rawHeaders.push(name, value);
   // Only these three lengths can be names that matter; most headers are done here.
-  if (name.length !== 14 && name.length !== 17 && name.length !== 10) return;
+  if (name.length === 14 || name.length === 17 || name.length === 10) note(name, value, noted);
+}
+
+function note(name: string, value: string, noted: Noted): void {
   switch (name.toLowerCase()) {
     case 'content-length':
       noted.lengths.push(...value.split(',').map((length) => length.trim()));
@@ -91,6 +98,11 @@ function readHeader(line: string, rawHeaders: string[], noted: Noted): void {
           .map((coding) => coding.trim()),
       );
       break;
+    case 'keep-alive': {
+      const [, seconds] = /timeout=(\d{1,6})/i.exec(value) ?? [];
+      if (seconds !== undefined) noted.idleMs = Number(seconds) * 1000;
+      break;
+    }
     case 'connection':
       noted.connection += `,${value.toLowerCase()}`;
       break;
