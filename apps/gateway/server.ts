@@ -70,6 +70,7 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
     },
     (request, response) => void handle(request, response, false),
   );
+  const sockets = openSockets(server);
   server.on('checkContinue', (request, response) => void handle(request, response, true));
   // An expectation that we do not know is ignored, as the RFC allows; node would answer 417 without a word.
   server.on('checkExpectation', (request, response) => void handle(request, response, false));
@@ -84,7 +85,7 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
     listen: (address) => listen(server, address),
     drain: async (timeoutMs) => {
       state.draining = true;
-      await drain(server, open, timeoutMs);
+      await drain(server, sockets, open, timeoutMs);
     },
   };
 }
@@ -121,16 +122,39 @@ function listen(server: Server, address: string): Promise<string> {
   });
 }
 
-async function drain(server: Server, open: ReadonlySet<HttpInbound>, timeoutMs: number): Promise<void> {
+/** The connections there are, at any moment. */
+function openSockets(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+// Long enough for a request that was on its way when the drain began.
+const silentGraceMs = 500;
+
+async function drain(
+  server: Server,
+  sockets: ReadonlySet<Socket>,
+  open: ReadonlySet<HttpInbound>,
+  timeoutMs: number,
+): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   const sweep = setInterval(() => server.closeIdleConnections(), 100);
+  // A connection opened ahead of its first request is not idle to node: it would hold up the drain to its deadline.
+  const silence = setTimeout(() => {
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
+  }, silentGraceMs);
   const deadline = setTimeout(() => {
     for (const inbound of open) inbound.interrupt();
     setTimeout(() => server.closeAllConnections(), 1_000).unref();
   }, timeoutMs);
   await closed;
   clearInterval(sweep);
+  clearTimeout(silence);
   clearTimeout(deadline);
 }
 
