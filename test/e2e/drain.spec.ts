@@ -1,4 +1,5 @@
 /** SIGTERM: what is under way finishes or is told, and is recorded either way. */
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { anthropic, createGate, openai, startFakeBackend } from '@llmproxy/fake-backend';
 import { redisForTests } from '@llmproxy/real-services';
@@ -30,6 +31,14 @@ const refused = (address: string): Promise<boolean> =>
     socket.once('connect', () => socket.destroy());
   });
 
+/** A connection that is opened and never used, as browsers and load balancers open them ahead. */
+async function connectSilently(address: string): Promise<Disposable> {
+  const { hostname, port } = new URL(address);
+  const socket = connect(Number(port), hostname).on('error', () => undefined);
+  await once(socket, 'connect');
+  return { [Symbol.dispose]: () => socket.destroy() };
+}
+
 test('after SIGTERM 100 open streams finish, nothing new is let in, and every event is in the queue', async () => {
   const gate = createGate();
   await using folder = tempFolder();
@@ -41,7 +50,9 @@ test('after SIGTERM 100 open streams finish, nothing new is let in, and every ev
     folder: folder.path,
     redisUrl: redis.url,
     backends: [{ name: 'fake', url: backend.url }],
+    config: { server: { drain_timeout: '10m' } }, // nothing here may wait for it
   });
+  using _silent = await connectSilently(gateway.address);
   const streams = await openStreams(gateway.address, Array<string>(100).fill('/v1/chat/completions'));
 
   gateway.kill('SIGTERM');

@@ -19,6 +19,8 @@ export interface Child extends AsyncDisposable {
   /** The first message it sends its parent. @throws Error with its output when it ends before */
   readonly ready: Promise<unknown>;
   kill(signal: NodeJS.Signals): void;
+  /** Signals its whole process group; only with `group`. */
+  killGroup(signal: NodeJS.Signals): void;
   /** It and all its descendants at this moment. */
   tree(): number[];
 }
@@ -29,13 +31,16 @@ export interface ChildStart {
   readonly env?: Readonly<Record<string, string>>;
   /** With a channel for messages to us: apps stop by themselves when it closes. */
   readonly ipc: boolean;
+  /** In a process group of its own, as a shell starts it: `killGroup` is its Ctrl-C. */
+  readonly group?: boolean;
 }
 
 /** Starts Node on `args`. */
-export function startNode({ args, cwd, env, ipc }: ChildStart): Child {
+export function startNode({ args, cwd, env, ipc, group = false }: ChildStart): Child {
   const process_ = spawn(process.execPath, [...args], {
     cwd,
     env: { ...outerEnv(), ...env },
+    detached: group,
     stdio: ipc ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
   });
   return childOf(process_);
@@ -80,6 +85,7 @@ function childOf(child: ChildProcess): Child {
     exited,
     ready,
     kill: (signal) => void child.kill(signal),
+    killGroup: (signal) => void process.kill(-pid, signal),
     tree: () => processTree(pid),
     async [Symbol.asyncDispose]() {
       for (const one of processTree(pid)) killQuietly(one);
