@@ -40,6 +40,7 @@ export interface GatewayServer {
 // The parser's own limit answers without knowing the path; ours, below it, answers in the path's dialect.
 const parserSlackBytes = 64 * 1024;
 const sweepMsMax = 1_000;
+const lingerMs = 2_000;
 
 export function createGatewayServer(options: ServerOptions): GatewayServer {
   const open = new Set<HttpInbound>();
@@ -166,10 +167,12 @@ function answerBadRequest(
   socket: Socket,
   open: ReadonlySet<HttpInbound>,
 ): GatewayError | undefined {
+  if (socket.writableEnded) return undefined; // told already; the rest is read and dropped, or it would not read
   const refusal = notHttp(error);
   const inbound = [...open].find((candidate) => candidate.socket === socket);
   if (refusal && socket.writable && !inbound) {
     socket.end(wholeAnswer(refusal, error.rawPacket));
+    socket.setTimeout(lingerMs);
     return refusal;
   }
   // No answer fits into the middle of another: then the end of the connection has to do.
