@@ -4,12 +4,12 @@
  */
 import { createGate, openai, startFakeBackend, type FakeBackend } from '@llmproxy/fake-backend';
 import { redisForTests } from '@llmproxy/real-services';
-import { closeRedis, connectRedis, publishVerdict } from '@llmproxy/redis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { residentBytes } from '../bench/proc.ts';
-import { startGateway, testKey, type Gateway } from './harness/gateway.ts';
-import { fetchText, send } from './harness/http-client.ts';
-import { exchange, type RawAnswer } from './harness/raw-http.ts';
+import { startGateway, type Gateway } from './harness/gateway.ts';
+import { fetchText } from './harness/http-client.ts';
+import { exchange } from './harness/raw-http.ts';
+import { dialects, expectRefusal, raw, withBody } from './harness/refusal.ts';
 import { tempFolder } from './harness/temp-folder.ts';
 import { until } from './harness/until.ts';
 
@@ -47,78 +47,6 @@ afterEach(async () => {
   });
   expect(gateway.workers()).toEqual(workersAtFirst);
 });
-
-/** The paths of the two dialects, and what their errors are called. */
-const dialects = [
-  ['OpenAI', '/v1/chat/completions'],
-  ['Anthropic', '/v1/messages'],
-] as const;
-type Dialect = (typeof dialects)[number][0];
-
-const openaiTypes: Record<number, string> = {
-  401: 'authentication_error',
-  408: 'timeout_error',
-  502: 'upstream_error',
-  503: 'server_error',
-};
-const anthropicTypes: Record<number, string> = {
-  401: 'authentication_error',
-  404: 'not_found_error',
-  408: 'timeout_error',
-  413: 'request_too_large',
-  431: 'request_too_large',
-  502: 'api_error',
-  529: 'overloaded_error',
-};
-
-interface Refusal {
-  dialect: Dialect;
-  status: number;
-  code: string;
-}
-
-function expectRefusal(
-  { status, headers, body }: Pick<RawAnswer, 'status' | 'headers' | 'body'>,
-  refusal: Refusal,
-): void {
-  const parsed = JSON.parse(body) as { error: { message: string }; request_id?: string };
-  const message = expect.stringMatching(/\w+ \w+/) as string;
-  expect({ status, type: headers['content-type'], body: parsed }).toEqual({
-    status: refusal.status,
-    type: 'application/json; charset=utf-8',
-    body:
-      refusal.dialect === 'OpenAI'
-        ? {
-            error: {
-              message,
-              type: openaiTypes[refusal.status] ?? 'invalid_request_error',
-              param: null,
-              code: refusal.code,
-            },
-          }
-        : {
-            type: 'error',
-            error: { type: anthropicTypes[refusal.status] ?? 'invalid_request_error', message },
-            request_id: headers['x-request-id'],
-          },
-  });
-  expect(headers['x-request-id']).toMatch(/^[A-Za-z0-9._-]{1,128}$/);
-  if (refusal.dialect === 'Anthropic') expect(headers['request-id']).toBe(headers['x-request-id']);
-}
-
-/** A request as text, with the test key. */
-const raw = (method: string, target: string, lines: readonly string[] = [], body = ''): string =>
-  [
-    `${method} ${target} HTTP/1.1`,
-    'Host: gateway',
-    `Authorization: Bearer ${testKey}`,
-    ...lines,
-    '',
-    body,
-  ].join('\r\n');
-
-const withBody = (target: string, body: string): string =>
-  raw('POST', target, [`Content-Length: ${Buffer.byteLength(body)}`, 'Content-Type: application/json'], body);
 
 describe.each(dialects)('in the %s dialect', (dialect, path) => {
   test.each([
@@ -306,59 +234,4 @@ test('garbage behind a request gets nothing into the stream that answers it, and
   expect(text).not.toContain('invalid_request');
   expect(text).not.toMatch(/0\r\n\r\n$/);
   await until('the backend was let go', () => backend.openRequests === 0);
-});
-
-describe.each(dialects)('with no backend to send to, in the %s dialect', (dialect, path) => {
-  const body = JSON.stringify({ model: 'm', max_tokens: 1, messages: [] });
-
-  test('a backend that refuses connections is told as 502', async () => {
-    await using folder = tempFolder();
-    await using redis = await redisForTests();
-    const gone = await startFakeBackend();
-    const { url } = gone;
-    await gone.close();
-    await using alone = await startGateway({
-      folder: folder.path,
-      redisUrl: redis.url,
-      backends: [{ name: 'gone', url }],
-      config: { server: { workers: 1 } },
-    });
-    expectRefusal(await exchange(alone.address, withBody(path, body)), {
-      dialect,
-      status: 502,
-      code: 'backend_unreachable',
-    });
-  });
-
-  test('backends that all fail their health checks are told as unavailable, with when to come back', async () => {
-    await using folder = tempFolder();
-    await using redis = await redisForTests();
-    await using alone = await startGateway({
-      folder: folder.path,
-      redisUrl: redis.url,
-      backends: [{ name: 'sick', url: backend.url }],
-      config: { server: { workers: 1 }, health_check: { interval: '10s' } },
-    });
-    const connection = connectRedis({ url: redis.url, connectionName: 'tests', whenDown: 'queue' });
-    await publishVerdict(connection, {
-      backend: 'sick',
-      healthy: false,
-      streak: 3,
-      checkedAtMs: Date.now(),
-      latencyMs: null,
-      error: 'status 500',
-    });
-    await closeRedis(connection);
-    const status = dialect === 'OpenAI' ? 503 : 529;
-    const answer = await until('the verdict arrived', async () => {
-      const found = await exchange(alone.address, withBody(path, body));
-      return found.status === status && found;
-    });
-    expectRefusal(answer, { dialect, status, code: 'no_backend' });
-    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
-    const stream = await send(alone.address, path, {
-      body: { model: 'm', stream: true, max_tokens: 1, messages: [] },
-    });
-    expect(stream.status).toBe(status);
-  });
 });

@@ -5,6 +5,14 @@ import { promisify } from 'node:util';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  answer,
+  asksForWeather,
+  claudeTools,
+  messages,
+  openaiTools,
+  question,
+} from './harness/demo-dialogue.ts';
 import { startEverything, type Started } from './harness/started.ts';
 import { tempFolder } from './harness/temp-folder.ts';
 import { until } from './harness/until.ts';
@@ -37,25 +45,8 @@ const rowLines = (): string[] =>
     return `${row.endpoint} ${row.model}: ${kind} ${row.status_code} ${row.outcome} ${tokens}`;
   });
 
-const question = 'Hello there';
-const messages = [{ role: 'user' as const, content: question }];
-const answer =
-  'You said: "Hello there". This is the demo backend of LLMProxy: there is no model behind it, it repeats what it ' +
-  'is told and counts words as tokens.';
-
-const weather = {
-  name: 'get_weather',
-  description: 'The weather of a city.',
-  schema: { type: 'object' as const, properties: { city: { type: 'string' } }, required: ['city'] },
-};
-const asksForWeather = [{ role: 'user' as const, content: 'What is the weather in Paris?' }];
-const openaiTools = [
-  {
-    type: 'function' as const,
-    function: { name: weather.name, description: weather.description, parameters: weather.schema },
-  },
-];
-const claudeTools = [{ name: weather.name, description: weather.description, input_schema: weather.schema }];
+const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.catch((failure: unknown) => failure);
 
 async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];
@@ -161,9 +152,7 @@ test('openai: models, listed and one by one', async () => {
 
 test('openai: an unknown key is an AuthenticationError with a request id', async () => {
   const stranger = new OpenAI({ baseURL: `${started.address}/v1`, apiKey: 'sk-stranger', maxRetries: 0 });
-  const failure: unknown = await stranger.chat.completions
-    .create({ model: 'm', messages })
-    .catch((e: unknown) => e);
+  const failure = await failureOf(stranger.chat.completions.create({ model: 'm', messages }));
   expect(failure).toBeInstanceOf(OpenAI.AuthenticationError);
   expect(failure).toMatchObject({
     status: 401,
@@ -179,9 +168,7 @@ test.each([
 ])('openai: status %i of the backend is passed on as it is', async (status, kind, type, code) => {
   for (const stream of [false, true]) {
     const model = `error-${status}`;
-    const failure: unknown = await openai.chat.completions
-      .create({ model, messages, stream })
-      .catch((e: unknown) => e);
+    const failure = await failureOf(openai.chat.completions.create({ model, messages, stream }));
     expect(failure).toBeInstanceOf(kind);
     const message = `${status} the demo backend fails on request: ${model}`;
     expect(failure).toMatchObject({ status, type, code, message, requestID: expect.any(String) as string });
@@ -236,9 +223,7 @@ test('anthropic: tokens are counted, and a bearer token is a key as well', async
 
 test('anthropic: an unknown key is an AuthenticationError with a request id', async () => {
   const stranger = new Anthropic({ baseURL: started.address, apiKey: 'sk-stranger', maxRetries: 0 });
-  const failure: unknown = await stranger.messages
-    .create({ model: 'm', max_tokens: 1, messages })
-    .catch((e: unknown) => e);
+  const failure = await failureOf(stranger.messages.create({ model: 'm', max_tokens: 1, messages }));
   expect(failure).toBeInstanceOf(Anthropic.AuthenticationError);
   expect(failure).toMatchObject({
     status: 401,
@@ -254,9 +239,7 @@ test.each([
   [529, Anthropic.InternalServerError, 'overloaded_error'],
 ])('anthropic: status %i of the backend is passed on as it is', async (status, kind, type) => {
   const model = `error-${status}`;
-  const failure: unknown = await claude.messages
-    .create({ model, max_tokens: 1, messages })
-    .catch((e: unknown) => e);
+  const failure = await failureOf(claude.messages.create({ model, max_tokens: 1, messages }));
   expect(failure).toBeInstanceOf(kind);
   const message = `the demo backend fails on request: ${model}`;
   expect(failure).toMatchObject({ status, error: { type: 'error', error: { type, message } } });
