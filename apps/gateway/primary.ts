@@ -7,6 +7,7 @@ import {
   type Management,
   type MetricsSnapshot,
 } from '@llmproxy/telemetry';
+import { DepartedCounters } from './departed-counters.ts';
 import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
 
 export interface PrimaryOptions {
@@ -34,8 +35,7 @@ class Primary {
   readonly #options: PrimaryOptions;
   readonly #snapshots = new PendingAnswers<MetricsSnapshot>();
   readonly #latest = new Map<number, MetricsSnapshot>();
-  /** Counters of workers that are gone: without them a restart would make the sums fall. */
-  #departed: MetricsSnapshot[] = [];
+  readonly #departed = new DepartedCounters();
   readonly #listening = new Set<number>();
   readonly #ended = Promise.withResolvers<number>();
   #management: Management | undefined;
@@ -85,7 +85,7 @@ class Primary {
     this.#listening.delete(worker.id);
     const last = this.#latest.get(worker.id);
     this.#latest.delete(worker.id);
-    if (last) this.#departed = [withoutGauges(last), ...this.#departed];
+    if (last) this.#departed.add(last);
     if (code !== 0 || signal)
       this.#options.log.error({ worker: worker.process.pid, code, signal }, 'gateway worker exited');
     if (this.#stopping && Object.keys(cluster.workers ?? {}).length === 0)
@@ -101,14 +101,12 @@ class Primary {
         this.#announce(message.address);
         break;
       case 'snapshot':
-        this.#latest.set(worker.id, message.snapshot);
+        if (!worker.isDead()) this.#latest.set(worker.id, message.snapshot);
         this.#snapshots.answer(message.id, message.snapshot);
         break;
-      case 'metrics-wanted': {
-        const answer: ToWorker = { kind: 'metrics-text', id: message.id, text: await this.#metrics() };
-        if (worker.isConnected()) worker.send(answer);
+      case 'metrics-wanted':
+        await this.#tellMetrics(worker, message.id);
         break;
-      }
       case 'failed-to-start':
         // Nothing served yet and nothing will change by trying again: a taken port, a missing file.
         if (this.#announced) break;
@@ -118,6 +116,15 @@ class Primary {
         break;
       default:
         message satisfies never;
+    }
+  }
+
+  async #tellMetrics(worker: Worker, id: number): Promise<void> {
+    try {
+      const answer: ToWorker = { kind: 'metrics-text', id, text: await this.#metrics() };
+      if (worker.isConnected()) worker.send(answer);
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'metrics could not be collected');
     }
   }
 
@@ -162,18 +169,6 @@ class Primary {
     );
     const [further] = await Promise.all([this.#options.furtherSnapshots(), ...asked]);
     // A worker too busy to answer in time counts with what it said last.
-    this.#departed = this.#departed.length > 1 ? [await folded(this.#departed)] : this.#departed;
-    return mergeMetrics([...this.#latest.values(), ...this.#departed, ...further]);
+    return mergeMetrics([...this.#latest.values(), ...(await this.#departed.snapshots()), ...further]);
   }
-}
-
-/** Sums the counters of the departed into one snapshot, so that many restarts do not grow a list. */
-async function folded(snapshots: MetricsSnapshot[]): Promise<MetricsSnapshot> {
-  const { AggregatorRegistry } = await import('prom-client');
-  return AggregatorRegistry.aggregate(snapshots).getMetricsAsJSON() as unknown as Promise<MetricsSnapshot>;
-}
-
-/** What a dead worker's gauges said is no longer so; its counters stay true. */
-function withoutGauges(snapshot: MetricsSnapshot): MetricsSnapshot {
-  return snapshot.filter((metric) => String(metric.type) !== 'gauge');
 }

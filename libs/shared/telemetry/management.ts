@@ -1,5 +1,5 @@
 /** `/livez`, `/readyz`, `/health` and `/metrics` on a listener of their own, so that they need not face clients. */
-import { unlinkSync } from 'node:fs';
+import { lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { parseListen } from './listen-address.ts';
 
@@ -72,12 +72,9 @@ function hostForUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
+/** Of a process that was killed; a file of any other kind is somebody's, and then listening fails with EADDRINUSE. */
 function removeStaleSocket(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // it was not there
-  }
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }
 
 async function answer(
