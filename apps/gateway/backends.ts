@@ -20,6 +20,8 @@ export interface BackendSettings {
   connectTimeoutMs: number;
   /** Credential and configured headers: names and values in turn. */
   inject: RawHeaders;
+  /** Lower-case names of the injected headers that carry a credential. */
+  secretHeaders: readonly string[];
   /** Ask OpenAI-dialect streams for the usage chunk. */
   includeUsage: boolean;
 }
@@ -45,6 +47,7 @@ export function openBackends(
       pathPrefix: pathname === '/' ? '' : pathname,
       includeUsage: backend.includeUsage,
       headerRules: createRequestHeaderRules(keyHeaders, backend.inject),
+      secretHeaders: new Set(backend.secretHeaders),
       forwarder: openHttp1Forwarder({
         origin,
         connectTimeoutMs: backend.connectTimeoutMs,
@@ -56,12 +59,12 @@ export function openBackends(
 
 /** Whether this request goes to this backend with `stream_options.include_usage` spliced in. */
 export function asksForUsage(backend: PooledBackend, ask: Ask): boolean {
-  return backend.includeUsage && ask.bodyAskingForUsage !== null;
+  return backend.includeUsage && ask.payload.canAskForUsage;
 }
 
 /** The request as this backend shall see it. */
 export function outgoingFor(backend: PooledBackend, inbound: Inbound, route: Route, ask: Ask): Outgoing {
-  const body = (backend.includeUsage ? ask.bodyAskingForUsage : null) ?? ask.body;
+  const body = ask.payload.bytes(backend.includeUsage);
   return {
     method: inbound.method,
     target: backendTarget(backend.pathPrefix, route.path, inbound.target),

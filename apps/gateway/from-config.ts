@@ -11,6 +11,7 @@ export function backendSettings(config: Config): BackendSettings[] {
     timeoutMs: backend.timeout,
     connectTimeoutMs: backend.connect_timeout,
     inject: injected(backend),
+    secretHeaders: backend.credential ? [backend.credential.header.toLowerCase()] : [],
     includeUsage: backend.include_usage,
   }));
 }

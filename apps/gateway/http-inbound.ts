@@ -94,7 +94,6 @@ export class HttpInbound implements Inbound, Reply {
     if (announced !== undefined && Number(announced) > bytesMax) throw tooLarge(bytesMax);
     if (this.#bodyRefusal) throw this.#bodyRefusal;
     if (this.#options.expectsContinue) this.#response.writeContinue();
-    this.onGone((why) => this.#rejectBody?.(departure(why)));
     return new Promise((resolve, reject) => {
       this.#rejectBody = (error) => {
         this.#rejectBody = undefined;
@@ -157,6 +156,7 @@ export class HttpInbound implements Inbound, Reply {
   #depart(why: Departure): void {
     if (this.#departure) return;
     this.#departure = why;
+    this.#rejectBody?.(departure(why));
     for (const then of this.#whenGone) then(why);
     this.#whenGone = [];
   }
@@ -181,7 +181,13 @@ function readAll(
     } else if (!first) first = chunk;
     else (chunks ??= [first]).push(chunk);
   });
-  request.on('end', () => then(chunks ? Buffer.concat(chunks, bytes) : (first ?? noBody)));
+  request.on('end', () => {
+    const body = chunks ? Buffer.concat(chunks, bytes) : (first ?? noBody);
+    // What still listens would keep the body for as long as the answer streams.
+    chunks = first = undefined;
+    request.removeAllListeners('data');
+    then(body);
+  });
 }
 
 const tooLarge = (bytesMax: number) =>

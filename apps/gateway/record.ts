@@ -115,7 +115,7 @@ function usageEvent(
     ttft_ms: times.ttftMs,
     usage,
     usage_source: usage ? 'backend' : 'none',
-    ...(includeRequestBody && ask.isJson ? { request_body: parsedOrText(ask.body) } : {}),
+    ...(includeRequestBody && ask.isJson ? { request_body: parsedOrText(ask.payload.bytes()) } : {}),
   };
 }
 

@@ -73,10 +73,13 @@ export function buildStages(config: Config, resources: Resources): Stages {
       : () => Promise.resolve(anonymous),
     read: createRead(config.server.max_body_size),
     admit: createAdmit(metrics),
-    forward: (inbound, route, ask) =>
-      route.kind === 'models'
-        ? models(route.path)
-        : forward(inbound, { pick, prepare: (backend) => outgoingFor(backend, inbound, route, ask) }),
+    forward: async (inbound, route, ask) => {
+      if (route.kind === 'models') return models(route.path);
+      const prepare = (backend: PooledBackend) => outgoingFor(backend, inbound, route, ask);
+      const forwarded = await forward(inbound, { pick, prepare });
+      if (!config.usage.include_request_body) ask.payload.release();
+      return forwarded;
+    },
     relay: async (forwarded, inbound, route, ask) => {
       let scanner: ReturnType<typeof createAnswerScanner> | undefined;
       const { backend } = forwarded;

@@ -8,6 +8,8 @@ export interface Backend {
   readonly name: string;
   readonly url: string;
   readonly forwarder: Forwarder;
+  /** Lower-case names of further headers that carry its credential: never shown to clients, should it send them back. */
+  readonly secretHeaders: ReadonlySet<string>;
 }
 
 /** Where a request ended up: at a backend (or the gateway itself: null) that answered, or nowhere, with the error for the client. */

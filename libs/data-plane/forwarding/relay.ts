@@ -51,9 +51,7 @@ export async function relay(
 ): Promise<Relayed> {
   if (forwarded.kind === 'failed') return refuse(forwarded.error, inbound, options.dialect);
   const { answer, backend } = forwarded;
-  return new Promise((resolve) =>
-    new Relay(answer, backend?.name ?? 'gateway', inbound, options, resolve).start(),
-  );
+  return new Promise((resolve) => new Relay(answer, backend, inbound, options, resolve).start());
 }
 
 /** Answers with an error of our own, if there is still someone to answer; an answer already begun is cut instead. */
@@ -79,7 +77,7 @@ const lineFeed = 0x0a;
 
 class Relay {
   readonly #answer: Answer;
-  readonly #backendName: string;
+  readonly #backend: Backend | null;
   readonly #inbound: Inbound;
   readonly #reply: Reply;
   readonly #options: RelayOptions;
@@ -96,13 +94,13 @@ class Relay {
   // eslint-disable-next-line max-params -- one object per answer, made in one place
   constructor(
     answer: Answer,
-    backendName: string,
+    backend: Backend | null,
     inbound: Inbound,
     options: RelayOptions,
     resolve: (relayed: Relayed) => void,
   ) {
     this.#answer = answer;
-    this.#backendName = backendName;
+    this.#backend = backend;
     this.#inbound = inbound;
     this.#reply = inbound.reply;
     this.#options = options;
@@ -123,7 +121,7 @@ class Relay {
 
   #begin(): void {
     const answer = this.#answer;
-    const head = responseHead(answer.rawHeaders, this.#inbound.requestId);
+    const head = responseHead(answer.rawHeaders, this.#inbound.requestId, this.#backend?.secretHeaders);
     this.#isStream = isEventStream(head.contentType);
     const observer = this.#options.observe(head.contentType);
     this.#observer = head.contentEncoding ? observeDecoded(observer, head.contentEncoding) : observer;
@@ -170,7 +168,7 @@ class Relay {
   }
 
   #broken(cause: Error): void {
-    if (!this.#done) this.#breakOff(backendError(cause, this.#backendName));
+    if (!this.#done) this.#breakOff(backendError(cause, this.#backend?.name ?? 'gateway'));
   }
 
   #departed(why: Departure): void {

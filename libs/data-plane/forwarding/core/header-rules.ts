@@ -139,9 +139,15 @@ const responseFates = new FateByName<ResponseFate>((name) => {
   return neverToClient.has(name) ? 'drop' : 'keep';
 });
 
+const none: ReadonlySet<string> = new Set();
+
 /** The headers of an answer as the client may see them, with `x-request-id` and what keeps a stream unbuffered. */
-export function responseHead(received: RawHeaders, requestId: string): ResponseHead {
-  const { headers, seen } = keptOf(received);
+export function responseHead(
+  received: RawHeaders,
+  requestId: string,
+  secretHeaders: ReadonlySet<string> = none,
+): ResponseHead {
+  const { headers, seen } = keptOf(received, secretHeaders);
   const contentType = seen['content-type']?.toLowerCase() ?? '';
   const contentEncoding = seen['content-encoding']?.trim().toLowerCase() ?? '';
   if (isEventStream(contentType)) {
@@ -153,7 +159,10 @@ export function responseHead(received: RawHeaders, requestId: string): ResponseH
   return { headers, contentType, contentEncoding: contentEncoding === 'identity' ? '' : contentEncoding };
 }
 
-function keptOf(received: RawHeaders): { headers: string[]; seen: Partial<Record<ResponseFate, string>> } {
+function keptOf(
+  received: RawHeaders,
+  secretHeaders: ReadonlySet<string>,
+): { headers: string[]; seen: Partial<Record<ResponseFate, string>> } {
   const headers: string[] = [];
   let named: Set<string> | undefined;
   const seen: Partial<Record<ResponseFate, string>> = {};
@@ -169,7 +178,8 @@ function keptOf(received: RawHeaders): { headers: string[]; seen: Partial<Record
     if (fate !== 'keep') seen[fate] = value;
     if (fate !== 'content-length') headers.push(name, value);
   }
-  return { headers: named ? without(headers, named) : headers, seen };
+  const shown = secretHeaders.size > 0 ? without(headers, secretHeaders) : headers;
+  return { headers: named ? without(shown, named) : shown, seen };
 }
 
 export const isEventStream = (contentType: string): boolean => contentType.startsWith('text/event-stream');
