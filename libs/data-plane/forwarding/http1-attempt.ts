@@ -59,7 +59,10 @@ export class Http1Attempt implements Attempt, Answer {
     const early = this.#early;
     this.#early = undefined;
     let flowing = true;
-    for (const chunk of early ?? []) flowing = sink.data(chunk);
+    for (const chunk of early ?? []) {
+      flowing = sink.data(chunk);
+      if (this.#aborted) return;
+    }
     if (!flowing) this.carrier?.pause();
     else if (this.#earlyBytes > earlyBytesMax) this.carrier?.resume();
     if (this.#ended) this.#tellEnd(this.#ended.cause);

@@ -24,6 +24,8 @@ export interface Origin {
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
   readonly origin: Origin;
+  /** The newest TLS session with this origin: the next connection needs no new proof of who the backend is. */
+  tlsSession: Buffer | undefined;
   /** May carry another request. */
   idle(connection: Http1Connection): void;
   closed(connection: Http1Connection): void;
@@ -71,9 +73,12 @@ export class Http1Connection implements Carrier {
     this.#readsShared = !tls;
     const common = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepAliveMs };
     this.#socket = tls
-      ? connectTls({ ...common, ...tlsOptions(host) }, () => this.#connectedNow())
+      ? connectTls({ ...common, ...tlsOptions(owner) }, () => this.#connectedNow())
       : connectTcp({ ...common, onread: this.#onRead() }, () => this.#connectedNow());
-    if (tls) this.#socket.on('data', (bytes: Buffer) => this.#read(bytes));
+    if (tls) {
+      this.#socket.on('data', (bytes: Buffer) => this.#read(bytes));
+      this.#socket.on('session', (session: Buffer) => (owner.tlsSession = session));
+    }
     let failure: Error | undefined;
     this.#socket.on('error', (error: Error) => (failure = error));
     this.#socket.on('end', () => this.#peerEnded());
@@ -260,9 +265,12 @@ export class Http1Connection implements Carrier {
 }
 
 /** The name goes with the handshake: one address serves many certificates. Addresses are no names (RFC 6066 §3). */
-function tlsOptions(host: string) {
-  const ALPNProtocols = ['http/1.1'];
-  return isIP(host) ? { ALPNProtocols } : { ALPNProtocols, servername: host };
+function tlsOptions({ origin: { host }, tlsSession }: ConnectionOwner) {
+  return {
+    ALPNProtocols: ['http/1.1'],
+    ...(isIP(host) ? {} : { servername: host }),
+    ...(tlsSession && { session: tlsSession }),
+  };
 }
 
 function timeout(code: string, message: string): Error {

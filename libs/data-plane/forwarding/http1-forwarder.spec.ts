@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createGate, play, startFakeBackend, type FakeBackend } from '@llmproxy/fake-backend';
 import type { Answer, Forwarder } from '@llmproxy/exchange';
@@ -266,6 +266,137 @@ test('a paused answer stops the backend, and goes on after resume', async () => 
   answer.resume();
   await ended.promise;
   expect(received).toBe(bytes);
+});
+
+/** Reads a body a piece at a time, letting the event loop turn between them. */
+const slowly = (answer: Answer) =>
+  new Promise<number>((resolve, reject) => {
+    let bytes = 0;
+    answer.pour({
+      data: (chunk) => {
+        bytes += chunk.length;
+        setImmediate(() => answer.resume());
+        return false;
+      },
+      end: () => resolve(bytes),
+      error: reject,
+    });
+  });
+
+const megabytes = Buffer.alloc(4 * 1024 * 1024, 'x');
+const inChunks = Buffer.concat(
+  Array.from({ length: 64 }, () => Buffer.from(`10000\r\n${'x'.repeat(65_536)}\r\n`)).concat(
+    Buffer.from('0\r\n\r\n'),
+  ),
+);
+
+test.each([
+  ['a length', 'Content-Length: 4194304', megabytes],
+  ['a length, the connection then closed', 'Content-Length: 4194304\r\nConnection: close', megabytes],
+  ['chunks', 'Transfer-Encoding: chunked', inChunks],
+  ['chunks, the connection then closed', 'Transfer-Encoding: chunked\r\nConnection: close', inChunks],
+  ['its end at the end of the connection', 'X-None: 1', megabytes],
+])('a slow reader gets all of a body with %s, though the backend is long gone', async (_, framing, bytes) => {
+  const port = await serving(
+    createServer((socket) => {
+      socket.once('data', () =>
+        socket.end(Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\n${framing}\r\n\r\n`), bytes])),
+      );
+    }),
+  );
+  const answer = await forwarderTo(`http://127.0.0.1:${port}`).attempt(post).answer;
+  expect(await slowly(answer)).toBe(megabytes.length);
+});
+
+test('a body that ends with its connection, reset instead, is an error of the body', async () => {
+  backend.enqueue(play.raw(['HTTP/1.1 200 OK\r\n\r\nhalf'], 'reset'));
+  const answer = await forwarderTo(backend.url).attempt(post).answer;
+  await expect(bodyOf(answer)).rejects.toThrow('ECONNRESET');
+});
+
+test('an answer that comes a byte at a time is the same answer', async () => {
+  const text =
+    'HTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: t\r\n\r\n';
+  backend.enqueue(play.raw([...text], 'hang'));
+  const answer = await forwarderTo(backend.url).attempt(post).answer;
+  expect(answer).toMatchObject({ status: 200, rawHeaders: ['Transfer-Encoding', 'chunked', 'X-A', 'b'] });
+  expect(await bodyOf(answer)).toBe('abc');
+});
+
+test('bytes behind an answer end the connection and never become the next answer', async () => {
+  const forwarder = forwarderTo(backend.url);
+  backend.enqueue(
+    play.raw(
+      ['HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\noneHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil'],
+      'hang',
+    ),
+    play.bytes('two'),
+  );
+  expect(await bodyOf(await forwarder.attempt(post).answer)).toBe('one');
+  expect(await bodyOf(await forwarder.attempt(post).answer)).toBe('two');
+});
+
+test('an abort from within the sink ends the exchange there and then', async () => {
+  backend.enqueue(play.stream(['data: 1\n\n', 'data: 2\n\n'], { ending: 'hang' }));
+  const answer = await forwarderTo(backend.url).attempt(post).answer;
+  const heard: string[] = [];
+  answer.pour({
+    data: (chunk) => {
+      heard.push(chunk.toString());
+      answer.abort();
+      return true;
+    },
+    end: () => heard.push('end'),
+    error: () => heard.push('error'),
+  });
+  await backend.requests[0]?.aborted;
+  expect(heard).toEqual(['data: 1\n\n']);
+});
+
+test('a sink that throws fails its own exchange and no other', async () => {
+  const forwarder = forwarderTo(backend.url);
+  const gate = createGate();
+  backend.enqueue(play.stream([gate, 'data: 1\n\n'], { ending: 'hang' }), play.bytes('fine'));
+  const failed = Promise.withResolvers<Error>();
+  (await forwarder.attempt(post).answer).pour({
+    data: () => {
+      throw new Error('a bug of ours');
+    },
+    end: () => undefined,
+    error: failed.resolve,
+  });
+  gate.open();
+  expect((await failed.promise).message).toBe('a bug of ours');
+  await backend.requests[0]?.aborted;
+  expect(await bodyOf(await forwarder.attempt(post).answer)).toBe('fine');
+});
+
+test('silence counts against a backend only while somebody listens', async () => {
+  const forwarder = forwarderTo(backend.url, { timeoutMs: 50 });
+  backend.on('/v1/x', () => play.stream(['data: 1\n\n'], { ending: 'hang' }));
+  const [held, heard] = await Promise.all([forwarder.attempt(post).answer, forwarder.attempt(post).answer]);
+  let failure: Error | undefined;
+  held.pour({ data: () => false, end: () => undefined, error: (cause) => (failure = cause) });
+  await expect(bodyOf(heard)).rejects.toMatchObject({ code: 'BACKEND_SILENT' });
+  await expect(forwarder.attempt({ ...post, target: '/v1/x?' }).answer.then(bodyOf)).rejects.toThrow();
+  expect(failure).toBeUndefined();
+  held.abort();
+});
+
+test('a TLS session is taken up again by the next connection', async () => {
+  const reused: boolean[] = [];
+  const server = createTlsServer({ key: tlsFile('backend.key'), cert: tlsFile('backend.crt') }, (socket) => {
+    reused.push(socket.isSessionReused());
+    socket.once('data', () =>
+      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'),
+    );
+  });
+  const forwarder = forwarderTo(`https://127.0.0.1:${await serving(server)}`);
+  const trusted = getCACertificates();
+  setDefaultCACertificates([...trusted, tlsFile('backend.crt')]);
+  for (let i = 0; i < 2; i++) expect(await bodyOf(await forwarder.attempt(post).answer)).toBe('ok');
+  setDefaultCACertificates(trusted);
+  expect(reused).toEqual([false, true]);
 });
 
 /** Waits until a number has stopped changing: both ends live in this process, so its event loop then has nothing to do. */

@@ -23,6 +23,7 @@ export function openHttp1Forwarder(options: Http1ForwarderOptions): Forwarder & 
   const idle: Http1Connection[] = [];
   const owner: ConnectionOwner = {
     origin: originOf(options.origin),
+    tlsSession: undefined,
     idle: (connection) => void idle.push(connection),
     closed: (connection) => {
       all.delete(connection);
