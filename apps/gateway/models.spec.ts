@@ -154,7 +154,14 @@ test.each([
   ['in the middle of its list', play.stream(['{"data":['], { ending: 'hang' })],
 ])('a backend that stalls %s does not hold up the list for long, and is let go', async (_, stalling) => {
   one.on('/v1/models', stalling);
-  const settings = { weight: 1, timeoutMs: 0, connectTimeoutMs: 5_000, inject: [], includeUsage: true };
+  const settings = {
+    weight: 1,
+    timeoutMs: 0,
+    connectTimeoutMs: 5_000,
+    inject: [],
+    secretHeaders: [],
+    includeUsage: true,
+  };
   const backends = openBackends(
     [one, two].map(({ url }, i) => ({ name: `b${i}`, url, ...settings })),
     [],

@@ -268,6 +268,18 @@ test('credentials and identity of the client stay at the gateway, and those of t
   expect(JSON.stringify(answer.headers)).not.toContain('echo');
 });
 
+test('a credential of a header of its own is sent to the backend, and not shown when it sends it back', async () => {
+  await using own = await startSpecGateway({
+    backends: [{ url: backend.url, auth: { type: 'header', header: 'X-Special', value: 'canary' } }],
+  });
+  backend.enqueue(play.bytes('ok', 'text/plain', { headers: ['X-SPECIAL', 'canary', 'x-ok', '1'] }));
+  const answer = await request(`${own.url}/v1/x`, { headers: ['x-special', 'theirs'], dispatcher: client });
+  expect(await answer.body.text()).toBe('ok');
+  expect(valuesOf(backend.requests[0]?.rawHeaders ?? [], 'x-special')).toEqual(['canary']);
+  expect(JSON.stringify(answer.headers)).not.toContain('canary');
+  expect(answer.headers['x-ok']).toBe('1');
+});
+
 test('x-request-id is the same at the client, at the backend and in the event', async () => {
   const answer = await ask('/v1/chat/completions', '{}', ['x-request-id', 'my-id.1']);
   await answer.body.text();

@@ -245,3 +245,18 @@ test('the body of a request is in no event unless asked for', async () => {
   expect(gateway.events[0]).not.toHaveProperty('request_body');
   expect(JSON.stringify([gateway.events, gateway.accessLines])).not.toContain('canary');
 });
+
+// The config wants a reporter; events of these specs are kept before any.
+const nowhere = { name: 'nowhere', type: 'webhook', webhook: { url: 'http://127.0.0.1:1' } };
+
+test.each([
+  ['{"model":"m","stream":true,"n":1}', { model: 'm', stream: true, n: 1 }],
+  ['{"model":"m","deep":{"no json":}}', '{"model":"m","deep":{"no json":}}'],
+])('where asked for, an event carries the body as the client sent it: %s', async (body, expected) => {
+  await using asked = await startSpecGateway({
+    backends: [{ url: backend.url }],
+    settings: { ...auth, usage: { include_request_body: true, reporters: [nowhere] } },
+  });
+  await exchange(post('/v1/chat/completions', body), asked.port);
+  expect(asked.events).toMatchObject([{ request_body: expected }]);
+});

@@ -48,7 +48,11 @@ export async function startSpecGateway(options: SpecGatewayOptions): Promise<Spe
     isAvailable: ({ name }) => isAvailable(name),
     pendingEvents: () => 0,
   });
-  const { log, record } = recorder(options.accessFormat ?? 'json', metrics);
+  const { log, record } = recorder(
+    options.accessFormat ?? 'json',
+    metrics,
+    config.usage.include_request_body,
+  );
   const health = { isAvailable, redisState: () => 'ok', close: () => undefined };
   const resources = { backends, health, producer: undefined, registry, metrics };
   const server = createGatewayServer({
@@ -88,7 +92,11 @@ function configOf({ backends, settings = {} }: SpecGatewayOptions) {
   }
 }
 
-function recorder(format: 'json' | 'combined', metrics: ReturnType<typeof createGatewayMetrics>) {
+function recorder(
+  format: 'json' | 'combined',
+  metrics: ReturnType<typeof createGatewayMetrics>,
+  includeRequestBody: boolean,
+) {
   const events: UsageEvent[] = [];
   const accessLines: string[] = [];
   const failures: Error[] = [];
@@ -112,7 +120,7 @@ function recorder(format: 'json' | 'combined', metrics: ReturnType<typeof create
     metrics,
     accessLog: createAccessLog(destination, format),
     pushEvent: (event) => events.push(event),
-    includeRequestBody: false,
+    includeRequestBody,
     logFailure: (_, error) => failures.push(error),
   });
   return { log: { events, accessLines, failures, accessed }, record };
