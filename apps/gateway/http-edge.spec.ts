@@ -102,6 +102,22 @@ test('pipelined requests are answered in their order, whichever is ready first',
   expect(places[0]).toBe(0);
 });
 
+test('a long queue of pipelined requests leaves nothing behind on its connection', async () => {
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => void warnings.push(warning);
+  process.on('warning', warned);
+  backend.on('/v1/x', play.bytes('{"x":1}'));
+  using client = dial(gateway.port);
+  for (let round = 0; round < 3; round++) {
+    client.write(Buffer.concat(Array.from({ length: 40 }, () => get('/v1/x'))));
+    await gateway.accessed((round + 1) * 40);
+  }
+  for (let i = 0; i < 120; i++) await client.until('{"x":1}');
+  process.off('warning', warned);
+  expect(warnings).toEqual([]);
+  expect((await gateway.accessed(120)).map(({ status }) => status)).toEqual(Array(120).fill(200));
+});
+
 test('a pipelined answer that breaks off before its turn ends the connection after the ones before it', async () => {
   const gate = createGate();
   backend.on('/v1/first', play.bytes('{"first":1}', 'application/json', { headAfter: gate }));

@@ -47,9 +47,15 @@ export class HttpInbound implements Inbound, Reply {
     this.peerAddress = request.socket.remoteAddress ?? '';
     this.startedMs = performance.now();
     response.once('close', () => this.#closed());
-    // The response of a pipelined request gets its socket when those before it are done; until then only the socket
-    // tells that the client has gone.
-    if (!response.socket) request.socket.once('close', () => this.#closed());
+    if (!response.socket) this.#watchQueued(request.socket);
+  }
+
+  /** A pipelined request's response gets the socket after those before it; until then only the socket tells who left. */
+  #watchQueued(socket: Socket): void {
+    const closed = () => this.#closed();
+    socket.setMaxListeners(0); // one for each request in the queue
+    socket.once('close', closed);
+    this.#response.once('close', () => socket.off('close', closed));
   }
 
   get socket(): Socket {
