@@ -177,22 +177,21 @@ function readAll(
   let first: Buffer | undefined;
   let chunks: Buffer[] | undefined;
   let bytes = 0;
-  request.on('data', (chunk: Buffer) => {
+  const take = (chunk: Buffer) => {
     bytes += chunk.length;
     if (bytes > bytesMax) {
-      request.removeAllListeners('data');
+      request.off('data', take);
       chunks = first = undefined;
       request.resume(); // discard the rest, so that the client comes to read the refusal
       then(tooLarge(bytesMax));
     } else if (!first) first = chunk;
     else (chunks ??= [first]).push(chunk);
-  });
-  request.on('end', () => {
-    const body = chunks ? Buffer.concat(chunks, bytes) : (first ?? noBody);
-    // What still listens would keep the body for as long as the answer streams.
-    chunks = first = undefined;
-    request.removeAllListeners('data');
-    then(body);
+  };
+  request.on('data', take);
+  // Once: what listens on would keep the body for as long as the answer streams.
+  request.once('end', () => {
+    request.off('data', take);
+    then(chunks ? Buffer.concat(chunks, bytes) : (first ?? noBody));
   });
 }
 

@@ -37,14 +37,14 @@ export class UsageChunkFilter {
     }
     this.#scanner.push(chunk);
     this.#holdTail();
-    return this.#out;
+    return this.#handOver();
   }
 
   /** The stream is over, cleanly or not: what is still held, unless it is the usage chunk. */
   end(): readonly Buffer[] {
     this.#begin(NOTHING);
     this.#scanner.end();
-    return this.#out;
+    return this.#handOver();
   }
 
   result(): AnswerResult {
@@ -53,9 +53,16 @@ export class UsageChunkFilter {
 
   #begin(chunk: Buffer): void {
     this.#chunk = chunk;
-    this.#out = [];
     this.#from = 0;
     this.#eventStart = 0;
+  }
+
+  /** Between two chunks nothing of the last one is kept, nor the memory that it shares with others. */
+  #handOver(): readonly Buffer[] {
+    const out = this.#out;
+    this.#out = [];
+    this.#chunk = NOTHING;
+    return out;
   }
 
   #eventEnded(at: number): void {
