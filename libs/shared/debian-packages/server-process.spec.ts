@@ -4,7 +4,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { startServerProcess, untilReady } from './index.ts';
 
 const isAlive = (pid: number) => {
@@ -34,11 +34,12 @@ test('a server ends, and its folder goes, when the process that started it is ki
   const index = fileURLToPath(new URL('./index.ts', import.meta.url));
   const source = `import { startServerProcess } from ${JSON.stringify(index)};
     const server = await startServerProcess({ command: 'sleep', args: ['1000'], stopSignal: 'SIGTERM', removeAfter: process.argv[1] });
-    console.log(server.pid);
+    console.log(String(server.pid)); // a bare number would be coloured where colours are forced
     setInterval(() => {}, 1000);`;
   const parent = spawn(process.execPath, ['--input-type=module', '-e', source, folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  onTestFinished(() => void parent.kill('SIGKILL'));
   const pid = await new Promise<number>((resolve) => {
     parent.stdout.setEncoding('utf8').once('data', (text: string) => resolve(Number(text)));
   });

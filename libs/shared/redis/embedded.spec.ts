@@ -47,7 +47,7 @@ async function startInAnotherProcess() {
     const server = await startEmbeddedRedis({ dataDir: process.argv[1] });
     const redis = connectRedis({ url: server.url, connectionName: 'spec', whenDown: 'queue' });
     await redis.set('kept', 'yes');
-    console.log(server.pid);`;
+    console.log(String(server.pid)); // a bare number would be coloured where colours are forced`;
   const owner = spawn(process.execPath, ['--input-type=module', '-e', source, dataDir], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
