@@ -31,14 +31,18 @@ function run(command: string, args: readonly string[], env: Record<string, strin
 const nx = (args: readonly string[], env: Record<string, string>): Promise<boolean> =>
   run(process.execPath, [join('node_modules', '.bin', 'nx'), ...args, '--output-style=stream'], {
     NX_DAEMON: 'false',
+    // nx forces colours upon what it runs, also into a file.
+    ...(process.stdout.isTTY ? {} : { FORCE_COLOR: '0', NO_COLOR: '1' }),
     ...env,
   });
 
-/** Adds up vitest's JSON reports; nx restores those of cached runs. */
+/** Adds up vitest's JSON reports, one per project and one of the e2e tests; nx restores those of cached runs. */
 function countResults(): Counts {
   const sum: Counts = { passed: 0, failed: 0, skipped: 0 };
   if (!existsSync(resultsDir)) return sum;
-  for (const file of readdirSync(resultsDir)) {
+  // A project's name has a slash in it (@llmproxy/redis), so its report lies in a folder.
+  for (const file of readdirSync(resultsDir, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.json')) continue;
     const report = JSON.parse(readFileSync(join(resultsDir, file), 'utf8')) as Record<string, number>;
     sum.passed += report['numPassedTests'] ?? 0;
     // A suite that could not even load has no failed test of its own.
@@ -64,7 +68,7 @@ async function runSteps(env: Record<string, string>): Promise<string[]> {
 
 rmSync(resultsDir, { recursive: true, force: true });
 say('starting Redis, PostgreSQL and MariaDB for the tests (fetched once, about a minute)');
-const services = await startServicesForTests();
+const services = await startServicesForTests({ onProgress: say });
 let failures: string[];
 try {
   failures = await runSteps(services.env);
