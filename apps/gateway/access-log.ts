@@ -38,12 +38,20 @@ function combined(entry: AccessEntry): string {
     `${entry.client_ip} - ${quoted(entry.user_id ?? '-')} [${clfTime(entry.time)}] ` +
     `"${quoted(entry.method)} ${quoted(entry.path)}" ` +
     `${entry.status} ${Math.round(entry.latency_ms)}ms "${entry.backend_url ?? '-'}" ` +
-    `model=${quoted(entry.model ?? '-')} stream=${entry.is_stream}`;
+    `model=${unspaced(entry.model ?? '-')} stream=${entry.is_stream}`;
   return entry.error === null ? line : `${line} error="${entry.error}"`;
 }
 
-// A client chooses path and model: neither may forge a second line or end its quotes.
-const quoted = (text: string): string => JSON.stringify(text).slice(1, -1);
+// A client chooses path and model: neither may forge a second line, end its quotes, or move the cursor of a terminal.
+const quoted = (text: string): string => JSON.stringify(text).slice(1, -1).replace(beyondJson, escaped);
+
+/** For a field without quotes around it: a blank would end it. */
+const unspaced = (text: string): string => quoted(text).replace(/\s/g, escaped);
+
+/** DEL and the C1 controls, and the separators that some readers of logs take for the end of a line. */
+const beyondJson = /[\x7f-\x9f\u2028\u2029]/g;
+
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
