@@ -1,6 +1,6 @@
 /** The scheduler process: health probes. `main.js --config <file> [--management-listen <host:port | unix:/path>]`. */
 import { parseArgs } from 'node:util';
-import { loadConfig } from '@llmproxy/config';
+import { ConfigError, loadConfig } from '@llmproxy/config';
 import { createLogger } from '@llmproxy/telemetry';
 import { openScheduler } from './wiring.ts';
 
@@ -13,8 +13,15 @@ async function main(): Promise<void> {
     },
   });
   const config = loadConfig(flags.config, process.env);
+  const redisUrl = config.redis.url;
+  if (redisUrl === undefined) throw noRedis(flags.config);
   const log = createLogger({ level: config.log.level, app: 'scheduler' });
-  const scheduler = await openScheduler({ config, log, managementListen: flags['management-listen'] });
+  const scheduler = await openScheduler({
+    config,
+    redisUrl,
+    log,
+    managementListen: flags['management-listen'],
+  });
   const started = scheduler.start().then(() => {
     const probed = config.health_check.enabled ? config.backends.length : 0;
     log.info({ management: scheduler.management, probed }, 'scheduler ready');
@@ -33,7 +40,12 @@ function untilToldToStop(): Promise<void> {
   });
 }
 
+const noRedis = (file: string) =>
+  new ConfigError([
+    { file, line: 0, column: 0, path: 'redis.url', message: 'is not set; set it, or LLMPROXY_REDIS_URL' },
+  ]);
+
 main().catch((cause: unknown) => {
   process.stderr.write(`${cause instanceof Error ? cause.message : String(cause)}\n`);
-  process.exit(1);
+  process.exit(cause instanceof ConfigError ? 78 : 1); // EX_CONFIG
 });

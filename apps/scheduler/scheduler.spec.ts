@@ -136,8 +136,16 @@ test('it can be stopped while it still waits for Redis', async () => {
   expect(output()).toContain('scheduler stops');
 });
 
-test('a config with a mistake is told, and nothing is started', async () => {
-  const { child, output } = await startScheduler('backends: []');
-  expect(await once(child, 'exit')).toEqual([1, null]);
-  expect(output()).toContain('backends');
+test.each([
+  ['a config with a mistake', 'backends: []', {}, 'backends'],
+  [
+    'a config without Redis',
+    'backends: [{ url: http://127.0.0.1:1 }]',
+    { LLMPROXY_REDIS_URL: '' },
+    'redis.url',
+  ],
+])('%s is told, and nothing is started', async (_, config, env, told) => {
+  const { child, output } = await startScheduler(config, env);
+  expect(await once(child, 'close')).toEqual([78, null]);
+  expect(output()).toContain(told);
 });

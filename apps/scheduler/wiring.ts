@@ -15,14 +15,18 @@ export interface Scheduler {
 
 export interface SchedulerOptions {
   config: Config;
+  redisUrl: string;
   log: Logger;
   managementListen?: string | undefined;
 }
 
-/** @throws Error when the config has no Redis, or the management address is taken */
-export async function openScheduler({ config, log, managementListen }: SchedulerOptions): Promise<Scheduler> {
-  const redisUrl = config.redis.url;
-  if (redisUrl === undefined) throw new Error('no Redis: set redis.url in the config, or LLMPROXY_REDIS_URL');
+/** @throws Error when the management address is taken */
+export async function openScheduler({
+  config,
+  redisUrl,
+  log,
+  managementListen,
+}: SchedulerOptions): Promise<Scheduler> {
   const registry = new Registry();
   watchEventLoopLag(registry);
   const checks = openHealthChecks({

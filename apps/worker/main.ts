@@ -1,5 +1,5 @@
 /** The worker process: usage events from the queue to webhooks and SQL. */
-import { loadConfig } from '@llmproxy/config';
+import { ConfigError, loadConfig } from '@llmproxy/config';
 import { createLogger } from '@llmproxy/telemetry';
 import { workerArguments } from './arguments.ts';
 import { openWorker } from './wiring.ts';
@@ -10,8 +10,10 @@ const closeMsMax = 7_500;
 async function main(): Promise<void> {
   const { config: path, managementListen } = workerArguments(process.argv.slice(2));
   const config = loadConfig(path, process.env);
+  const redisUrl = config.redis.url;
+  if (redisUrl === undefined) throw noRedis(path);
   const log = createLogger({ level: config.log.level, app: 'worker' });
-  const worker = await openWorker({ config, log, managementListen });
+  const worker = await openWorker({ config, redisUrl, log, managementListen });
   const toldToStop = untilToldToStop();
   const ready = worker.ready().then(() => {
     log.info({ management: worker.management, reporters: config.usage.reporters.length }, 'worker ready');
@@ -31,7 +33,12 @@ function untilToldToStop(): Promise<void> {
   });
 }
 
+const noRedis = (file: string) =>
+  new ConfigError([
+    { file, line: 0, column: 0, path: 'redis.url', message: 'is not set; set it, or LLMPROXY_REDIS_URL' },
+  ]);
+
 main().catch((cause: unknown) => {
   process.stderr.write(`${cause instanceof Error ? cause.message : String(cause)}\n`);
-  process.exit(1);
+  process.exit(cause instanceof ConfigError ? 78 : 1); // EX_CONFIG
 });

@@ -18,14 +18,18 @@ export interface UsageWorker {
 
 export interface WorkerOptions {
   config: Config;
+  redisUrl: string;
   log: Logger;
   managementListen?: string | undefined;
 }
 
-/** @throws Error when the config has no Redis, a reporter cannot be built, or the management address is taken */
-export async function openWorker({ config, log, managementListen }: WorkerOptions): Promise<UsageWorker> {
-  const redisUrl = config.redis.url;
-  if (redisUrl === undefined) throw new Error('no Redis: set redis.url in the config, or LLMPROXY_REDIS_URL');
+/** @throws Error when a reporter cannot be built, or the management address is taken */
+export async function openWorker({
+  config,
+  redisUrl,
+  log,
+  managementListen,
+}: WorkerOptions): Promise<UsageWorker> {
   const registry = new Registry();
   const webhooks = config.usage.reporters.filter(({ type }) => type === 'webhook').map(({ name }) => name);
   const metrics = workerMetrics(registry, new Set(webhooks));

@@ -236,12 +236,30 @@ test.each([
   expect(await ended(child, () => stop(child))).toEqual([0, null]);
 });
 
-test('a mistake in the call ends the worker with a message that says how to call it', async () => {
-  const child = fork(new URL('main.ts', import.meta.url), ['--confg', 'x'], {
+/** What a worker that cannot start leaves behind. */
+async function refusal(args: readonly string[]): Promise<{ code: number; output: string }> {
+  const child = fork(new URL('main.ts', import.meta.url), args, {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    env: { ...process.env, LLMPROXY_REDIS_URL: '' },
   });
   let output = '';
   child.stderr?.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const [code] = (await once(child, 'close')) as [number];
-  expect({ code, output }).toEqual({ code: 1, output: expect.stringContaining('--confg') });
+  return { code, output };
+}
+
+test('a mistake in the call ends the worker with a message that says how to call it', async () => {
+  expect(await refusal(['--confg', 'x'])).toEqual({ code: 1, output: expect.stringContaining('--confg') });
 });
+
+test.each([
+  ['a config with a mistake', 'backends: []', 'backends'],
+  ['a config without Redis', 'backends: [{ url: http://127.0.0.1:9 }]', 'redis.url'],
+])(
+  '%s ends the worker with the exit code for configs',
+  async (_, yaml, told) => {
+    const path = join(freshFolder(), 'config.yaml');
+    writeFileSync(path, yaml);
+    expect(await refusal(['--config', path])).toEqual({ code: 78, output: expect.stringContaining(told) });
+  },
+);
