@@ -2,7 +2,7 @@
  * One probe from claim to verdict. Guarantee: however many schedulers run, at most one probe of a backend is under
  * way, and none follows another too closely; so the streak that is kept in the verdict counts each interval once.
  */
-import { isHealthy, publishVerdict, readVerdicts, type HealthVerdict } from '@llmproxy/redis';
+import { isHealthy, publishVerdict, readVerdicts, redisKeys, type HealthVerdict } from '@llmproxy/redis';
 import type { Redis } from 'ioredis';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
@@ -42,7 +42,7 @@ const claimMarginMs = 5_000;
 export function createProber({ redis, dispatcher, rules, onProbe, onChange }: ProberOptions): Probe {
   return async (backend, when, signal) => {
     const delayMs = when === 'atOnce' ? 0 : probeDelay(rules, Math.random());
-    const claim = `lp:{b:${backend.name}}:probe`;
+    const claim = redisKeys.probeClaim(backend.name);
     // A scheduler that is killed in mid-probe holds its claim no longer than the probe could have taken.
     const claimMs = delayMs + rules.timeoutMs + claimMarginMs;
     if ((await redis.set(claim, 'claimed', 'PX', claimMs, 'NX')) !== 'OK') return;

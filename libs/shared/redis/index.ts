@@ -1,7 +1,6 @@
 export { closeRedis, connectForQueues, connectRedis, redactRedisUrl } from './connect.ts';
-export type { RedisConnection, RedisLog } from './connect.ts';
+export type { RedisLog } from './connect.ts';
 export { startEmbeddedRedis } from './embedded.ts';
-export type { EmbeddedRedis } from './embedded.ts';
 export { bullPrefix, redisKeys } from './redis-keys.ts';
 export { spawnRedisServer } from './spawn.ts';
 export {

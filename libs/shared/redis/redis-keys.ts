@@ -3,6 +3,8 @@
 export const redisKeys = {
   /** Hash: backend → verdict of its health probes. Written by the scheduler, read by gateways. */
   health: 'lp:health',
+  /** String that expires: the scheduler that may probe a backend now. */
+  probeClaim: (backend: string) => `lp:{b:${backend}}:probe`,
 } as const;
 
 /** Prefix of BullMQ's keys. The braces keep them on one node of a Redis Cluster, where BullMQ's scripts need them. */
