@@ -255,11 +255,8 @@ test('a mistake in the call ends the worker with a message that says how to call
 test.each([
   ['a config with a mistake', 'backends: []', 'backends'],
   ['a config without Redis', 'backends: [{ url: http://127.0.0.1:9 }]', 'redis.url'],
-])(
-  '%s ends the worker with the exit code for configs',
-  async (_, yaml, told) => {
-    const path = join(freshFolder(), 'config.yaml');
-    writeFileSync(path, yaml);
-    expect(await refusal(['--config', path])).toEqual({ code: 78, output: expect.stringContaining(told) });
-  },
-);
+])('%s ends the worker with the exit code for configs', async (_, yaml, told) => {
+  const path = join(freshFolder(), 'config.yaml');
+  writeFileSync(path, yaml);
+  expect(await refusal(['--config', path])).toEqual({ code: 78, output: expect.stringContaining(told) });
+});

@@ -27,7 +27,7 @@ test.each([
   ['GET', '/v1/responses/resp_1', 'other', 'openai', false],
   ['DELETE', '/v1/files/f1', 'other', 'openai', false],
   ['POST', 'http://gateway:8000/v1/messages', 'messages', 'anthropic', true],
-])('%s %s is %s', (method, target, endpoint, dialect, readsBody) => {
+])('%s %s is %s', (method, target, ...[endpoint, dialect, readsBody]) => {
   expect(route({ method, target })).toMatchObject({ endpoint, dialect, readsBody });
 });
 
