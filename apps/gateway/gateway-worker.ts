@@ -1,6 +1,6 @@
 /** One gateway worker process: listens, serves, and on SIGTERM drains. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Config } from '@llmproxy/config';
+import type { Inbound } from '@llmproxy/exchange';
 import { probeAnswer, type Logger, type Readiness } from '@llmproxy/telemetry';
 import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
 import { createGatewayServer } from './server.ts';
@@ -86,22 +86,26 @@ function createServeProbe(config: Config, sources: ProbeSources) {
   const facesClients = config.management.listen === undefined;
   const isProbe = (path: string) => facesClients || path === '/health' || path === '/livez';
   const isMetrics = (path: string) => facesClients && config.metrics.enabled && path === config.metrics.path;
-  return (request: IncomingMessage, response: ServerResponse): boolean => {
-    const target = request.url ?? '/';
+  return (inbound: Inbound): boolean => {
+    const { target } = inbound;
     if (target.startsWith('/v1/')) return false;
     const path = target.split('?', 1)[0] ?? '';
     const probe = isProbe(path) ? probeAnswer(target, () => sources.ready()) : undefined;
     if (probe) {
-      response.writeHead(probe.status, { 'content-type': 'text/plain; charset=utf-8' }).end(probe.text);
+      answerText(inbound, probe.status, 'text/plain; charset=utf-8', probe.text);
       return true;
     }
     if (!isMetrics(path)) return false;
     void sources.metrics().then((text) => {
-      const head = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' };
-      response
-        .writeHead(text === undefined ? 503 : 200, head)
-        .end(text ?? 'metrics could not be collected in time\n');
+      const known = text ?? 'metrics could not be collected in time\n';
+      answerText(inbound, text === undefined ? 503 : 200, 'text/plain; version=0.0.4; charset=utf-8', known);
     });
     return true;
   };
+}
+
+function answerText({ reply, requestId }: Inbound, status: number, contentType: string, text: string): void {
+  const length = String(Buffer.byteLength(text));
+  reply.head(status, ['content-type', contentType, 'content-length', length, 'x-request-id', requestId]);
+  reply.end(text);
 }

@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import type { UsageEvent } from '@llmproxy/usage-queue';
 import { anonymous } from '@llmproxy/auth';
+import type { Inbound } from '@llmproxy/exchange';
 import type { Relayed } from '@llmproxy/forwarding';
 import { pathOf } from '@llmproxy/routing';
 import type { AccessEntry, AccessLog } from './access-log.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
-import type { HttpInbound } from './http-inbound.ts';
 import type { Settled } from './pipeline.ts';
 import type { Finished } from './server.ts';
 
@@ -54,7 +54,7 @@ interface Times {
 }
 
 function accessEntry(
-  inbound: HttpInbound,
+  inbound: Inbound,
   relayed: Relayed,
   settled: Settled | null,
   { time, latencyMs, ttftMs }: Times,
@@ -90,7 +90,7 @@ const refusedOutcome = ({ outcome }: Relayed) => (outcome === 'client_closed' ? 
 const unsettled = { backend: null, ask: { model: null, stream: false }, caller: anonymous, usage: null };
 
 function usageEvent(
-  inbound: HttpInbound,
+  inbound: Inbound,
   { route, caller, ask, backend, relayed, usage }: Settled,
   times: Times,
   includeRequestBody: boolean,

@@ -3,3 +3,4 @@ export { relay, refuse, type AnswerObserver, type Relayed, type RelayOptions } f
 export { openHttp1Forwarder, type Http1ForwarderOptions } from './http1-forwarder.ts';
 export { createRequestHeaderRules, requestHeaders, type RequestHeaderRules } from './core/header-rules.ts';
 export { backendTarget } from './core/backend-target.ts';
+export { BodyDecoder } from './core/body-decoder.ts';
