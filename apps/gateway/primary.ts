@@ -19,6 +19,10 @@ export interface PrimaryOptions {
   log: Logger;
 }
 
+// An open stream's objects live for minutes: with V8's default of 16 MB they are copied back and forth in a young
+// generation that stays resident. 10,000 streams: 47 KB each by default, 25 KB with 4 MB (npm run chaos, 2026-11-21).
+const workerFlags = ['--max-semi-space-size=4'];
+
 const backOffMinMs = 100;
 const backOffMaxMs = 10_000;
 const provenMs = 10_000;
@@ -49,6 +53,7 @@ class Primary {
 
   async run(): Promise<number> {
     const { management, workers, log } = this.#options;
+    cluster.setupPrimary({ execArgv: [...workerFlags, ...process.execArgv] });
     cluster.on('message', (worker, message: ToPrimary) => void this.#receive(worker, message));
     cluster.on('exit', (worker, code, signal) => this.#exited(worker, code, signal));
     if (management.listen !== undefined) {
