@@ -68,7 +68,11 @@ async function runSteps(env: Record<string, string>): Promise<string[]> {
 
 rmSync(resultsDir, { recursive: true, force: true });
 say('starting Redis, PostgreSQL and MariaDB for the tests (fetched once, about a minute)');
-const services = await startServicesForTests({ onProgress: say });
+const services = await startServicesForTests({ onProgress: say }).catch((cause: Error) => {
+  console.error(`\nThe databases for the tests did not start:\n${cause.message}`);
+  console.log('\n0 passed, 1 failed, 0 skipped');
+  process.exit(1);
+});
 let failures: string[];
 try {
   failures = await runSteps(services.env);
