@@ -35,11 +35,14 @@ export async function forward<B extends Backend>(
   for (;;) {
     const backend = options.pick(tried);
     if (!backend) return failed ?? { kind: 'failed', error: noBackend(), backend: null };
-    const outcome = await exchange.attempt(backend, options.prepare(backend));
-    if ('answer' in outcome) return { kind: 'answered', answer: outcome.answer, backend };
-    failed = { kind: 'failed', error: outcome.error, backend };
-    if (!outcome.mayTryAnother) return failed;
-    tried.push(backend);
+    try {
+      const answer = await exchange.attempt(backend, options.prepare(backend));
+      return { kind: 'answered', answer, backend };
+    } catch (cause) {
+      failed = { kind: 'failed', error: exchange.errorOf(cause, backend), backend };
+      if (exchange.hasEnded || !nothingWasSent(cause)) return failed;
+      tried.push(backend);
+    }
   }
 }
 
@@ -55,18 +58,18 @@ class Exchange {
     });
   }
 
-  async attempt(
-    backend: Backend,
-    outgoing: Outgoing,
-  ): Promise<{ answer: Answer } | { error: GatewayError; mayTryAnother: boolean }> {
-    if (this.#departed) return { error: departure(this.#departed), mayTryAnother: false };
-    try {
-      this.#current = backend.forwarder.attempt(outgoing);
-      return { answer: await this.#current.answer };
-    } catch (cause) {
-      if (this.#departed) return { error: departure(this.#departed), mayTryAnother: false };
-      return { error: backendError(cause, backend.name), mayTryAnother: nothingWasSent(cause) };
-    }
+  get hasEnded(): boolean {
+    return this.#departed !== undefined;
+  }
+
+  attempt(backend: Backend, outgoing: Outgoing): Promise<Answer> {
+    if (this.#departed) return Promise.reject(departure(this.#departed));
+    this.#current = backend.forwarder.attempt(outgoing);
+    return this.#current.answer;
+  }
+
+  errorOf(cause: unknown, backend: Backend): GatewayError {
+    return this.#departed ? departure(this.#departed) : backendError(cause, backend.name);
   }
 }
 

@@ -44,12 +44,14 @@ export interface RelayOptions {
 }
 
 /** Relays an answer, or renders the failure that there is instead of one. */
-export async function relay(
+export function relay(
   forwarded: Forwarded<Backend>,
   inbound: Inbound,
   options: RelayOptions,
 ): Promise<Relayed> {
-  if (forwarded.kind === 'failed') return refuse(forwarded.error, inbound, options.dialect);
+  if (forwarded.kind === 'failed') {
+    return Promise.resolve(refuse(forwarded.error, inbound, options.dialect));
+  }
   const { answer, backend } = forwarded;
   return new Promise((resolve) => new Relay(answer, backend, inbound, options, resolve).start());
 }
