@@ -46,6 +46,7 @@ class Primary {
   #announced = false;
   #stopping = false;
   #failures = 0;
+  #exitCode = 0;
 
   constructor(options: PrimaryOptions) {
     this.#options = options;
@@ -96,8 +97,6 @@ class Primary {
     if (this.#stopping && Object.keys(cluster.workers ?? {}).length === 0)
       this.#ended.resolve(this.#exitCode);
   }
-
-  #exitCode = 0;
 
   async #receive(worker: Worker, message: ToPrimary): Promise<void> {
     switch (message.kind) {

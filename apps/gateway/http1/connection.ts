@@ -11,6 +11,7 @@ import { BodyDecoder } from '@llmproxy/forwarding';
 import { dialectOf, pathOf } from '@llmproxy/routing';
 import { Exchange, type ExchangeConnection } from './exchange.ts';
 import { parseRequestHead } from './request-head.ts';
+import { ResponseWriter } from './response-writer.ts';
 
 export interface ConnectionClocks {
   /** For a whole request, in ms; 0 = for ever. */
@@ -188,9 +189,10 @@ export class Connection implements ExchangeConnection {
     this.#owner.badRequest(error);
     const target = /^[A-Z]+ (\S+)/.exec(head.toString('latin1', 0, Math.min(head.length, 4096)))?.[1] ?? '/';
     const { status, headers, body } = renderError(error, dialectOf(pathOf(target)), crypto.randomUUID());
-    let text = `HTTP/1.1 ${status} ${error.code}\r\n`;
-    for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
-    this.socket.write(`${text}Connection: close\r\n\r\n${body}`);
+    const writer = new ResponseWriter(this.socket, { method: 'GET', isHttp11: true });
+    writer.head(status, headers, error.code, true);
+    writer.write(Buffer.from(body));
+    writer.end();
     this.#sayGoodbye();
   }
 
