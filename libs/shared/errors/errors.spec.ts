@@ -59,3 +59,12 @@ test('a bug of ours shows the client nothing of its cause', () => {
   expect(renderError(error, 'openai', 'r').body).not.toContain('hunter2');
   expect(error.cause).toBeInstanceOf(Error);
 });
+
+test('an operator may choose the status of a refusal; its type and code stay', () => {
+  const error = new GatewayError('key_not_active', 'Top up.', { status: 402 });
+  const { status, body } = renderError(error, 'anthropic', 'r1');
+  expect([status, (JSON.parse(body) as { error: unknown }).error]).toEqual([
+    402,
+    { type: 'permission_error', message: 'Top up.' },
+  ]);
+});

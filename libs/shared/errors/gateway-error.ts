@@ -1,21 +1,32 @@
+import type { Dialect } from './render.ts';
 import { errorTable, type ErrorCode, type ErrorRow } from './error-table.ts';
 
 interface GatewayErrorOptions {
   cause?: unknown;
   /** Further response headers, lower-case names: `allow`, `retry-after`, … */
   headers?: Readonly<Record<string, string>>;
+  /** Instead of the table's: an operator may choose the status of a refused key. 400 to 599. */
+  status?: number;
 }
 
 /** A refusal or failure with a public message; `cause` is for the log alone. */
 export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly headers: Readonly<Record<string, string>>;
+  readonly #status: number | undefined;
 
   constructor(code: ErrorCode, messageForClient: string, options: GatewayErrorOptions = {}) {
     super(messageForClient, { cause: options.cause });
     this.name = 'GatewayError';
     this.code = code;
     this.headers = options.headers ?? {};
+    this.#status = options.status;
+  }
+
+  /** The HTTP status in this dialect. */
+  statusIn(dialect: Dialect): number {
+    if (this.#status !== undefined) return this.#status;
+    return dialect === 'anthropic' ? (this.row.anthropicStatus ?? this.row.status) : this.row.status;
   }
 
   get row(): ErrorRow {

@@ -11,14 +11,12 @@ export interface RenderedError {
 
 /** The error as a whole answer, in the dialect of the path. */
 export function renderError(error: GatewayError, dialect: Dialect, requestId: string): RenderedError {
-  const { row } = error;
   const body = errorBody(error, dialect, requestId);
   const headers = ['content-type', 'application/json; charset=utf-8', 'x-request-id', requestId];
   if (dialect === 'anthropic') headers.push('request-id', requestId);
   for (const [name, value] of Object.entries(error.headers)) headers.push(name, value);
   headers.push('content-length', String(Buffer.byteLength(body)));
-  const status = dialect === 'anthropic' ? (row.anthropicStatus ?? row.status) : row.status;
-  return { status, headers, body };
+  return { status: error.statusIn(dialect), headers, body };
 }
 
 /** The error as an event inside a stream whose status is already sent. */
