@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadConfig, type Config } from '@llmproxy/config';
-import { startEmbeddedRedis } from '@llmproxy/redis';
+import { startEmbeddedRedis } from '@llmproxy/embedded-redis';
 import { startChild, type Child, type ChildOptions } from './children.ts';
 import { demoConfig, type DemoConfig } from './demo-config.ts';
 import { banner } from './banner.ts';

@@ -1,6 +1,7 @@
 /** Which backends the scheduler found well. Without a fresh verdict a backend counts as healthy. */
 import type { Config } from '@llmproxy/config';
-import { closeRedis, connectRedis, followVerdicts, isHealthy, type HealthVerdict } from '@llmproxy/redis';
+import { followVerdicts, isHealthy, type HealthVerdict } from '@llmproxy/health-verdicts';
+import { closeRedis, connectRedis } from '@llmproxy/redis';
 import type { Logger } from '@llmproxy/telemetry';
 
 export interface HealthFeed {

@@ -1,6 +1,7 @@
 import { play, startFakeBackend } from '@llmproxy/fake-backend';
 import { redisForTests } from '@llmproxy/real-services';
-import { closeRedis, connectRedis, readVerdicts } from '@llmproxy/redis';
+import { readVerdicts } from '@llmproxy/health-verdicts';
+import { closeRedis, connectRedis } from '@llmproxy/redis';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

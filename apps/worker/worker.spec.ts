@@ -1,6 +1,6 @@
 import { openDeadLetters } from '@llmproxy/delivery';
 import { openLedger } from '@llmproxy/ledger';
-import { spawnRedisServer } from '@llmproxy/redis';
+import { spawnRedisServer } from '@llmproxy/embedded-redis';
 import { openUsageProducer, type UsageEvent } from '@llmproxy/usage-queue';
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';

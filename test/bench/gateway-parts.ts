@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { startEmbeddedRedis } from '@llmproxy/redis';
+import { startEmbeddedRedis } from '@llmproxy/embedded-redis';
 import type { Children } from './children.ts';
 
 /** Builds the gateway's bundle, from nx's cache when nothing has changed. @throws Error when it does not build; the output was said */

@@ -1,7 +1,8 @@
 /** Nowhere to send a request: what clients are told, in both dialects. */
 import { startFakeBackend } from '@llmproxy/fake-backend';
 import { redisForTests } from '@llmproxy/real-services';
-import { closeRedis, connectRedis, publishVerdict } from '@llmproxy/redis';
+import { publishVerdict } from '@llmproxy/health-verdicts';
+import { closeRedis, connectRedis } from '@llmproxy/redis';
 import { describe, expect, test } from 'vitest';
 import { startGateway } from './harness/gateway.ts';
 import { send } from './harness/http-client.ts';

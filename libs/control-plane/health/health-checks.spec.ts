@@ -1,14 +1,8 @@
 import { play, startFakeBackend } from '@llmproxy/fake-backend';
 import { redisForTests } from '@llmproxy/real-services';
-import {
-  bullPrefix,
-  closeRedis,
-  connectRedis,
-  publishVerdict,
-  readVerdicts,
-  spawnRedisServer,
-  type HealthVerdict,
-} from '@llmproxy/redis';
+import { spawnRedisServer } from '@llmproxy/embedded-redis';
+import { publishVerdict, readVerdicts, type HealthVerdict } from '@llmproxy/health-verdicts';
+import { bullPrefix, closeRedis, connectRedis } from '@llmproxy/redis';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -2,14 +2,8 @@
  * Probes each backend once per interval, whatever the number of schedulers: the ticks come from BullMQ job schedulers,
  * one per backend, which all replicas share. Jobs carry nothing but the backend's name; credentials stay out of Redis.
  */
-import {
-  bullPrefix,
-  closeRedis,
-  connectForQueues,
-  readVerdicts,
-  removeVerdicts,
-  type RedisLog,
-} from '@llmproxy/redis';
+import { readVerdicts, removeVerdicts } from '@llmproxy/health-verdicts';
+import { bullPrefix, closeRedis, connectForQueues, type RedisLog } from '@llmproxy/redis';
 import { Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -2,7 +2,8 @@
  * One probe from claim to verdict. Guarantee: however many schedulers run, at most one probe of a backend is under
  * way, and none follows another too closely; so the streak that is kept in the verdict counts each interval once.
  */
-import { isHealthy, publishVerdict, readVerdicts, redisKeys, type HealthVerdict } from '@llmproxy/redis';
+import { isHealthy, publishVerdict, readVerdicts, type HealthVerdict } from '@llmproxy/health-verdicts';
+import { redisKeys } from '@llmproxy/redis';
 import type { Redis } from 'ioredis';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';

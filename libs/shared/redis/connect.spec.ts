@@ -5,14 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import {
-  bullPrefix,
-  closeRedis,
-  connectForQueues,
-  connectRedis,
-  redactRedisUrl,
-  spawnRedisServer,
-} from './index.ts';
+import { spawnRedisServer } from '@llmproxy/embedded-redis';
+import { bullPrefix, closeRedis, connectForQueues, connectRedis, redactRedisUrl } from './index.ts';
 
 let folder: string;
 let socket: string;

@@ -1,5 +1,6 @@
 import { redisForTests } from '@llmproxy/real-services';
-import { bullPrefix, closeRedis, connectRedis, spawnRedisServer } from '@llmproxy/redis';
+import { spawnRedisServer } from '@llmproxy/embedded-redis';
+import { bullPrefix, closeRedis, connectRedis } from '@llmproxy/redis';
 import { Queue } from 'bullmq';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,8 +1,8 @@
 /** A place of its own for each test, on the server of the test run or, in a single spec, on one started for it. */
 import { randomUUID } from 'node:crypto';
-import { closeRedis, connectRedis } from '@llmproxy/redis';
 import mysql from 'mysql2/promise';
 import pg from 'pg';
+import { onRedis } from './on-redis.ts';
 import type { ServiceVariable } from './services.ts';
 import { startByVariable } from './services.ts';
 
@@ -80,18 +80,6 @@ function withRedisDatabase(url: string, database: number): string {
   const changed = new URL(url);
   changed.searchParams.set('db', String(database));
   return changed.href;
-}
-
-async function onRedis<T>(
-  url: string,
-  ask: (redis: ReturnType<typeof connectRedis>) => Promise<T>,
-): Promise<T> {
-  const redis = connectRedis({ url, connectionName: 'tests', whenDown: 'queue' });
-  try {
-    return await ask(redis);
-  } finally {
-    await closeRedis(redis);
-  }
 }
 
 async function onPostgres(url: string, statement: string): Promise<void> {

@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defaultCacheDir } from '@llmproxy/debian-packages';
-import { closeRedis, connectRedis } from '@llmproxy/redis';
 import mysql from 'mysql2/promise';
 import pg from 'pg';
 import { afterEach, expect, test, vi } from 'vitest';
@@ -20,6 +19,7 @@ import {
   startRedis,
   startServicesForTests,
 } from './index.ts';
+import { onRedis } from './on-redis.ts';
 
 // On a machine that has never run the tests, the first use of each server downloads it.
 vi.setConfig({ testTimeout: 180_000 });
@@ -29,18 +29,6 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   vi.unstubAllEnvs();
 });
-
-async function redisQuery<T>(
-  url: string,
-  ask: (redis: ReturnType<typeof connectRedis>) => Promise<T>,
-): Promise<T> {
-  const redis = connectRedis({ url, connectionName: 'spec', whenDown: 'queue' });
-  try {
-    return await ask(redis);
-  } finally {
-    await closeRedis(redis);
-  }
-}
 
 async function postgresQuery(url: string, statement: string): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url });
@@ -93,7 +81,7 @@ test('MariaDB runs from unpacked packages, speaks UTF-8 and has its messages, an
 test('Redis leaves nothing behind', async () => {
   const server = await startRedis();
   cleanups.push(() => server.stop());
-  expect(await redisQuery(server.url, (redis) => redis.ping())).toBe('PONG');
+  expect(await onRedis(server.url, (redis) => redis.ping())).toBe('PONG');
   await server.stop();
   expect(existsSync(folderOf(server.url))).toBe(false);
 });
@@ -119,10 +107,10 @@ test.runIf(process.getuid?.() === 0)(
 test('each test gets a Redis database of its own, emptied afterwards', async () => {
   const first = await redisForTests();
   await using second = await redisForTests();
-  await redisQuery(first.url, (redis) => redis.set('key', 'value'));
-  expect(await redisQuery(second.url, (redis) => redis.get('key'))).toBeNull();
+  await onRedis(first.url, (redis) => redis.set('key', 'value'));
+  expect(await onRedis(second.url, (redis) => redis.get('key'))).toBeNull();
   await first[Symbol.asyncDispose]();
-  expect(await redisQuery(first.url, (redis) => redis.dbsize())).toBe(0);
+  expect(await onRedis(first.url, (redis) => redis.dbsize())).toBe(0);
 });
 
 test('each test gets a PostgreSQL database of its own, dropped afterwards though connections are open', async () => {
@@ -172,7 +160,7 @@ test('a test run gets all three servers, and one that the environment names is u
   cleanups.push(() => services.stop());
   const { LLMPROXY_TEST_REDIS_URL: redis = '', LLMPROXY_TEST_POSTGRES_URL: postgres = '' } = services.env;
   expect(services.env['LLMPROXY_TEST_MARIADB_URL']).toBe('mysql://somewhere/else');
-  expect(await redisQuery(redis, (client) => client.ping())).toBe('PONG');
+  expect(await onRedis(redis, (client) => client.ping())).toBe('PONG');
   expect(await postgresQuery(postgres, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
   await services.stop();
   expect([existsSync(folderOf(redis)), existsSync(folderOf(postgres))]).toEqual([false, false]);

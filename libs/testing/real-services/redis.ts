@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { spawnRedisServer } from '@llmproxy/redis';
+import { spawnRedisServer } from '@llmproxy/embedded-redis';
 import type { PrivateServer, PrivateServerChoice } from './private-server.ts';
 import { privateFolder } from './private-server.ts';
 

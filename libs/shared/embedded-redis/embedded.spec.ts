@@ -5,8 +5,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { closeRedis, connectRedis, startEmbeddedRedis } from './index.ts';
+import { startEmbeddedRedis } from './index.ts';
 import { identify, isRunning } from './process-identity.ts';
 
 let dataDir: string;
@@ -28,24 +29,22 @@ async function start(folder = dataDir) {
   return redis;
 }
 
-async function query<T>(
-  url: string,
-  question: (redis: ReturnType<typeof connectRedis>) => Promise<T>,
-): Promise<T> {
-  const redis = connectRedis({ url, connectionName: 'spec', whenDown: 'queue' });
+async function query<T>(url: string, question: (redis: Redis) => Promise<T>): Promise<T> {
+  const redis = new Redis({ path: new URL(url).pathname });
   try {
     return await question(redis);
   } finally {
-    await closeRedis(redis);
+    redis.disconnect();
   }
 }
 
 /** A process that starts the embedded Redis, stores a value and waits to be killed. */
 async function startInAnotherProcess() {
   const index = fileURLToPath(new URL('./index.ts', import.meta.url));
-  const source = `import { connectRedis, startEmbeddedRedis } from ${JSON.stringify(index)};
+  const source = `import { Redis } from ${JSON.stringify(import.meta.resolve('ioredis'))};
+    import { startEmbeddedRedis } from ${JSON.stringify(index)};
     const server = await startEmbeddedRedis({ dataDir: process.argv[1] });
-    const redis = connectRedis({ url: server.url, connectionName: 'spec', whenDown: 'queue' });
+    const redis = new Redis({ path: new URL(server.url).pathname });
     await redis.set('kept', 'yes');
     console.log(String(server.pid)); // a bare number would be coloured where colours are forced`;
   const owner = spawn(process.execPath, ['--input-type=module', '-e', source, dataDir], {

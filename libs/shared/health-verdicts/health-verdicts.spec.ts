@@ -2,16 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { spawnRedisServer } from '@llmproxy/embedded-redis';
+import { closeRedis, connectRedis, redisKeys } from '@llmproxy/redis';
 import {
-  closeRedis,
-  connectRedis,
   followVerdicts,
   isHealthy,
   publishVerdict,
   readVerdicts,
-  redisKeys,
   removeVerdicts,
-  spawnRedisServer,
   type HealthVerdict,
 } from './index.ts';
 

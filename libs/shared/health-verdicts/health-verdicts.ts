@@ -4,7 +4,7 @@
  */
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { redisKeys } from './redis-keys.ts';
+import { redisKeys } from '@llmproxy/redis';
 
 const HealthVerdict = z.object({
   backend: z.string(),

@@ -1,0 +1,2 @@
+export { startEmbeddedRedis } from './embedded.ts';
+export { spawnRedisServer } from './spawn.ts';
