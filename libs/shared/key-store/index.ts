@@ -1,0 +1,11 @@
+export { hashOfKey, keyIdOfHash, maskKey } from './key-identity.ts';
+export type { KeyRecord } from './key-record.ts';
+export {
+  changeKeyRecord,
+  findKeyRecord,
+  listKeyRecords,
+  removeKeyRecord,
+  storeKeyRecord,
+  type StoredKey,
+} from './key-store.ts';
+export { followRevocations, publishRevocation, type FollowRevocations } from './revocations.ts';
