@@ -25,7 +25,7 @@ function injected({ headers, credential }: Config['backends'][number]): string[]
 /** One list of keys per provider, in the order they are asked. */
 export function keyRecords(config: Config): KeyRecord[][] {
   return config.auth.pipeline.map((provider) =>
-    provider.keys.map((key) => ({
+    ('keys' in provider ? provider.keys : []).map((key) => ({
       key: key.key,
       name: key.name,
       userId: key.user_id,

@@ -2,4 +2,6 @@ export { loadConfig } from './load-config.ts';
 export { checkConfig } from './check-config.ts';
 export { ConfigError } from './core/problem.ts';
 export type { Problem } from './core/problem.ts';
-export type { Backend, Config, Database, Key, KeyProvider, Reporter } from './core/resolve.ts';
+export { limitsOver } from './core/limits-over.ts';
+export type { Backend, Cache, Config, Database, Reporter } from './core/resolve.ts';
+export type { Hook, Key, KeyProvider, Limits } from './core/resolve-auth.ts';

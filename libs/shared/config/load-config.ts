@@ -2,8 +2,10 @@
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { checkAuth, checkKeys } from './core/check-auth.ts';
+import { checkKeyLimits, checkLimits } from './core/check-limits.ts';
 import { checkLinks } from './core/check-links.ts';
-import type { Finding } from './core/check-links.ts';
+import type { Blocks, Finding } from './core/check-links.ts';
+import { checkStorage, redisTargetProblem } from './core/check-storage.ts';
 import type { Env } from './core/expand-env.ts';
 import { findForeignDialect } from './core/not-built.ts';
 import { ConfigError, sortProblems } from './core/problem.ts';
@@ -13,9 +15,9 @@ import type { YamlFile } from './core/read-yaml.ts';
 import { resolveConfig } from './core/resolve.ts';
 import type { Config } from './core/resolve.ts';
 import { ConfigFile } from './core/schema/config-file.ts';
-import { redisUrl } from './core/schema/operations.ts';
+import { redisUrls } from './core/schema/leaves.ts';
 import { validate } from './core/validate.ts';
-import { readKeyLists } from './read-key-lists.ts';
+import { readProviders } from './read-providers.ts';
 import { readText } from './read-text.ts';
 
 export interface LoadedConfig {
@@ -45,18 +47,21 @@ export function loadWithWarnings(path: string, env: Env): LoadedConfig {
   if (whole !== undefined) throw new ConfigError([whole]);
 
   const { value: blocks, problems } = validate(yaml, ConfigFile);
-  const lists = readKeyLists(yaml, blocks, env);
+  const { providers, lists, problems: unreadable } = readProviders(yaml, blocks, env);
   const all = [
     ...yaml.problems,
     ...problems,
     ...place(yaml, [
       ...contradictingListen(yaml),
       ...checkLinks(blocks),
+      ...checkStorage(blocks),
       ...checkAuth(blocks, isGiven(yaml, 'auth')),
+      ...checkLimits(blocks),
     ]),
-    ...lists.problems,
-    ...checkKeys(lists.lists),
-    ...redisUrlProblem(env),
+    ...unreadable,
+    ...checkKeys(lists),
+    ...checkKeyLimits(lists, blocks.rate_limit),
+    ...redisProblems(yaml, blocks, env),
   ];
   if (all.length > 0) throw new ConfigError(sortProblems(all));
   const config = resolveConfig(blocks as ConfigFile, {
@@ -64,8 +69,8 @@ export function loadWithWarnings(path: string, env: Env): LoadedConfig {
     redisUrl: env['LLMPROXY_REDIS_URL'] || undefined,
     fileInConfig: (file) => resolve(dirname(path), file),
     dataDir: (folder) => resolve(folder),
-    defaultDatabase: (dataDir) => join(dataDir, 'llmproxy.db'),
-    providers: lists.providers,
+    inDataDir: join,
+    providers,
   });
   return { config: freeze(config), warnings: deprecations(yaml) };
 }
@@ -102,12 +107,21 @@ function deprecations(yaml: YamlFile): Problem[] {
   return isGiven(yaml, 'listen') ? [yaml.problem(['listen'], 'deprecated, write server.listen', 'key')] : [];
 }
 
-function redisUrlProblem(env: Env): Problem[] {
+/** What is wrong with the address in the environment, and a cluster that nothing names. */
+function redisProblems(yaml: YamlFile, { redis }: Blocks, env: Env): Problem[] {
   const url = env['LLMPROXY_REDIS_URL'];
-  if (url === undefined || url === '') return [];
-  const result = redisUrl.safeParse(url);
-  if (result.success) return [];
-  const message = result.error.issues[0]?.message ?? '';
+  const cluster = redis?.cluster ?? false;
+  if (url === undefined || url === '') {
+    if (!cluster || redis?.url !== undefined) return [];
+    return [
+      yaml.problem(['redis', 'url'], 'is required for a cluster, or LLMPROXY_REDIS_URL in the environment'),
+    ];
+  }
+  const result = redisUrls().safeParse(url);
+  const message = result.success
+    ? redis?.url === undefined && redisTargetProblem({ url, cluster })
+    : result.error.issues[0]?.message;
+  if (!message) return [];
   return [{ file: 'environment', line: 0, column: 0, path: 'LLMPROXY_REDIS_URL', message }];
 }
 

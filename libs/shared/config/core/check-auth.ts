@@ -1,6 +1,7 @@
 /** Who lists which keys, and what is wrong between the providers. */
-import { blocksOfType, repeated } from './check-links.ts';
+import { repeated } from './check-links.ts';
 import type { Blocks, Finding } from './check-links.ts';
+import { checkProvider } from './check-providers.ts';
 import { renderPath, renderProblem } from './problem.ts';
 import type { Problem } from './problem.ts';
 import type { Path, YamlFile } from './read-yaml.ts';
@@ -24,13 +25,12 @@ export function providersOf(auth: ConfigFile['auth']): readonly Provider[] {
 }
 
 /** What is wrong with the `auth` block and with `api_keys`, as far as the config file itself tells. */
-export function checkAuth({ auth, api_keys }: Blocks, authIsGiven: boolean): Finding[] {
+export function checkAuth({ auth, api_keys, storage }: Blocks, authIsGiven: boolean): Finding[] {
   if (auth === undefined) return [];
   const found = [
     ...repeated(auth.pipeline, ['auth', 'pipeline']),
-    ...auth.pipeline.flatMap((provider, i) =>
-      blocksOfType(provider, ['static', 'file'], ['static'], ['auth', 'pipeline', i]),
-    ),
+    ...auth.pipeline.flatMap((provider, i) => checkProvider(provider, storage, ['auth', 'pipeline', i])),
+    ...statusCodes(auth.status_codes),
   ];
   if (auth.enabled && providersOf(auth).length === 0) {
     const message = 'no provider is enabled, so every request would be refused';
@@ -44,6 +44,23 @@ export function checkAuth({ auth, api_keys }: Blocks, authIsGiven: boolean): Fin
     found.push({ path: ['api_keys'], message: `nothing asks for these keys: ${cure}`, at: 'key' });
   }
   return found;
+}
+
+type StatusCodes = ConfigFile['auth']['status_codes'];
+
+function statusCodes(codes: StatusCodes): Finding[] {
+  const at = ['auth', 'status_codes'];
+  const nobody = codes.active?.allow === false;
+  return [
+    ...(nobody ? [{ path: [...at, 'active', 'allow'], message: 'nobody would be let in' }] : []),
+    ...Object.entries(codes).flatMap(([outcome, code]) => {
+      if (code === undefined || (outcome !== 'active' && code.allow !== true)) return [];
+      const message = 'this outcome lets the request through: this would have no effect';
+      return (['http_code', 'message'] as const)
+        .filter((key) => code[key] !== undefined)
+        .map((key): Finding => ({ path: [...at, outcome, key], message, at: 'key' }));
+    }),
+  ];
 }
 
 const takesApiKeys = ({ type, file }: Provider): boolean => type === 'file' && file?.path === undefined;

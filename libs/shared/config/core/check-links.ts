@@ -20,8 +20,6 @@ export function checkLinks(blocks: Blocks): Finding[] {
     ...(blocks.backends ?? []).flatMap(backend),
     ...repeatedBackends(blocks.backends ?? []),
     ...(blocks.usage === undefined ? [] : reporters(blocks.usage, blocks.storage)),
-    ...(blocks.storage?.databases ?? []).flatMap(database),
-    ...repeated(blocks.storage?.databases ?? [], ['storage', 'databases']),
     ...accessLog(blocks.logging),
     ...metricsPath(blocks.metrics),
   ];
@@ -54,6 +52,15 @@ export function blocksOfType(
     const missing = !given && block === type && required.includes(block);
     return missing ? [{ path: [...at, block], message: `is required for type ${type}` }] : [];
   });
+}
+
+type Entries = readonly { readonly name: string; readonly enabled: boolean }[];
+
+/** A finding when a name is that of no enabled entry of `storage.<list>`. */
+export function link(name: string, entries: Entries, list: keyof Storage, path: Path): Finding[] {
+  const entry = entries.find((candidate) => candidate.name === name);
+  if (entry === undefined) return [{ path, message: `no entry of storage.${list} has this name` }];
+  return entry.enabled ? [] : [{ path, message: `this entry of storage.${list} is not enabled` }];
 }
 
 function listeners({ server, management, listen }: Blocks): Finding[] {
@@ -121,8 +128,8 @@ function reporters(usage: Usage, storage: Storage | undefined): Finding[] {
       const at = ['usage', 'reporters', i];
       return [
         ...blocksOfType(reporter, ['webhook', 'database'], ['webhook', 'database'], at),
-        ...(reporter.enabled && storage !== undefined
-          ? storageOf(reporter.database?.storage, storage, at)
+        ...(reporter.enabled && storage !== undefined && reporter.database !== undefined
+          ? link(reporter.database.storage, storage.databases, 'databases', [...at, 'database', 'storage'])
           : []),
       ];
     }),
@@ -133,42 +140,6 @@ function reporters(usage: Usage, storage: Storage | undefined): Finding[] {
     found.push({ path: ['usage', 'reporters'], message });
   }
   return found;
-}
-
-function storageOf(name: string | undefined, storage: Storage, at: Path): Finding[] {
-  if (name === undefined) return [];
-  const path = [...at, 'database', 'storage'];
-  const database = storage.databases.find((candidate) => candidate.name === name);
-  if (database === undefined) return [{ path, message: 'no entry of storage.databases has this name' }];
-  return database.enabled ? [] : [{ path, message: 'this entry of storage.databases is not enabled' }];
-}
-
-type Database = Storage['databases'][number];
-const serverParts = ['host', 'port', 'user', 'password', 'database'] as const;
-
-function database(entry: Database, i: number): Finding[] {
-  const at = ['storage', 'databases', i];
-  const given = (key: keyof Database): boolean => entry[key] !== undefined;
-  const useless = (keys: readonly (keyof Database)[], why: string): Finding[] =>
-    keys
-      .filter(given)
-      .map((key) => ({ path: [...at, key], message: `${why}: this would have no effect`, at: 'key' }));
-  if (entry.driver === 'sqlite') {
-    return useless(['dsn', ...serverParts, 'max_open_conns'], 'the driver is sqlite');
-  }
-  const found = useless(['path'], `the driver is ${entry.driver}`);
-  if (entry.dsn === undefined) {
-    const missing = (['host', 'database'] as const).filter((key) => !given(key));
-    const message = `is required for ${entry.driver}, or a dsn`;
-    if (given('password') && !given('user')) {
-      found.push({ path: [...at, 'user'], message: 'is required with a password' });
-    }
-    return [...found, ...missing.map((key) => ({ path: [...at, key], message }))];
-  }
-  if (!entry.dsn.startsWith(entry.driver)) {
-    found.push({ path: [...at, 'dsn'], message: `the driver is ${entry.driver}, the URL is of another` });
-  }
-  return [...found, ...useless(serverParts, 'the dsn says it all')];
 }
 
 function accessLog(logging: Blocks['logging']): Finding[] {

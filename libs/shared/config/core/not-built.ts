@@ -13,26 +13,9 @@ export interface NotBuilt {
   readonly instead?: string;
 }
 
-const keyLists = ['api_keys', 'auth.pipeline.*.static.keys', 'keys'];
-const keySettings: readonly (readonly [string, string])[] = [
-  ['total_quota', 'a token quota per key'],
-  ['used_quota', 'a token quota per key'],
-  ['quota_reset_period', 'a token quota per key'],
-  ['last_reset_at', 'a token quota per key'],
-  ['balance', 'a balance per key'],
-  ['allowed_ips', 'an IP allow list per key'],
-  ['denied_ips', 'an IP deny list per key'],
-  ['allowed_models', 'a model allow list per key'],
-  ['limits', 'rate limits per key'],
-  ['rate_limit', 'rate limits per key'],
-  ['created_at', 'bookkeeping of keys'],
-  ['updated_at', 'bookkeeping of keys'],
-];
-
 const topLevel: readonly NotBuilt[] = [
   { path: 'discovery', what: 'backends from HTTP, Consul, etcd, Kubernetes or SQL' },
   { path: 'admin', what: 'the Admin API' },
-  { path: 'rate_limit', what: 'rate limits' },
   { path: 'hooks', what: 'hooks' },
   { path: 'scripts', what: 'hooks' },
   { path: 'groups', what: 'groups of backends' },
@@ -65,7 +48,6 @@ const backends: readonly NotBuilt[] = [
   { path: 'backends.*.paths', what: 'routing by path' },
   { path: 'backends.*.region', what: 'routing by region' },
   { path: 'backends.*.id', what: 'an id beside the name', instead: 'name' },
-  { path: 'backends.*.limits', what: 'limits per backend' },
 ];
 
 const routing: readonly NotBuilt[] = [
@@ -99,26 +81,32 @@ const routing: readonly NotBuilt[] = [
   { path: 'health_check.script', what: 'hooks' },
 ];
 
+const inlineConnection = (provider: string, keys: readonly string[], storage: string): NotBuilt[] =>
+  keys.map((key) => ({
+    path: `auth.pipeline.*.${provider}.${key}`,
+    what: 'a connection inside a provider',
+    instead: `an entry of storage.${storage}, named by ${provider}.storage`,
+  }));
+
 const auth: readonly NotBuilt[] = [
-  { path: 'auth.mode', values: ['all'], what: 'this mode', instead: 'first_match' },
-  { path: 'auth.skip_paths', what: 'paths without authentication' },
-  { path: 'auth.status_codes', what: 'configurable refusals' },
   { path: 'auth.storage', what: 'the old spelling of providers', instead: 'auth.pipeline' },
   { path: 'auth.defaults', what: 'default quotas' },
+  { path: 'auth.pipeline.*.script', what: 'hooks under this name', instead: 'lua.script' },
+  ...inlineConnection('redis', ['url', 'addr', 'password', 'db'], 'caches'),
+  ...inlineConnection('database', ['driver', 'dsn', 'host', 'port', 'user', 'password', 'path'], 'databases'),
+];
+
+const rateLimit: readonly NotBuilt[] = [
   {
-    path: 'auth.pipeline.*.type',
-    values: ['builtin', 'redis', 'database', 'webhook', 'lua'],
-    what: 'this type of provider',
-    instead: 'static or file',
+    path: 'rate_limit.storage',
+    values: ['memory'],
+    what: 'counting in the memory of one process, which is wrong with more than one worker',
+    instead: 'leave it out: it is Redis',
   },
-  { path: 'auth.pipeline.*.redis', what: 'keys in Redis' },
-  { path: 'auth.pipeline.*.database', what: 'keys in SQL' },
-  { path: 'auth.pipeline.*.webhook', what: 'keys behind a webhook' },
-  ...['lua', 'lua_script', 'lua_script_file', 'script'].map((key) => ({
-    path: `auth.pipeline.*.${key}`,
-    what: 'hooks',
-  })),
-  ...keyLists.flatMap((list) => keySettings.map(([key, what]) => ({ path: `${list}.*.${key}`, what }))),
+  { path: 'rate_limit.redis', what: 'a Redis of its own for limits', instead: 'redis.url' },
+  { path: 'rate_limit.script', what: 'hooks' },
+  { path: 'rate_limit.per_user', what: 'limits per user', instead: 'rate_limit.per_key' },
+  { path: 'rate_limit.per_model', what: 'limits per model', instead: 'rate_limit.per_backend' },
 ];
 
 const flatReporter = 'the settings of a reporter without their block';
@@ -137,7 +125,27 @@ const usage: readonly NotBuilt[] = [
     what: flatReporter,
     instead: `webhook.${key}`,
   })),
-  { path: 'storage.caches', what: 'named Redis connections', instead: 'redis.url' },
+  {
+    path: 'storage.caches.*.driver',
+    values: ['memory'],
+    what: 'a store in the memory of one process',
+    instead: 'redis',
+  },
+  ...['pool_size', 'min_idle_conns'].map((key) => ({
+    path: `storage.caches.*.${key}`,
+    what: 'several connections to one Redis',
+    instead: "leave it out: one carries every worker's commands",
+  })),
+  ...['dial_timeout', 'read_timeout', 'write_timeout'].map((key) => ({
+    path: `storage.caches.*.${key}`,
+    what: 'time-outs of a connection',
+    instead: 'timeout of the provider',
+  })),
+  ...['max_size', 'ttl'].map((key) => ({
+    path: `storage.caches.*.${key}`,
+    what: 'a store in the memory of one process',
+    instead: 'cache of the provider',
+  })),
   { path: 'storage.databases.*.max_idle_conns', what: 'a limit on idle connections' },
   { path: 'storage.databases.*.conn_max_lifetime', what: 'the age of a connection' },
   { path: 'storage.databases.*.conn_max_idle_time', what: 'the age of a connection' },
@@ -165,6 +173,7 @@ export const notBuilt: readonly NotBuilt[] = [
   ...backends,
   ...routing,
   ...auth,
+  ...rateLimit,
   ...usage,
   ...operations,
 ];

@@ -142,11 +142,7 @@ function rangeOf({ minimum, maximum }: SchemaNode): string {
 }
 
 function notBuiltList(): string {
-  const groups = Map.groupBy(
-    // The settings of a key are listed once, not for every place that keys can stand at.
-    notBuilt.filter(({ path }) => !/^keys\.|\.static\.keys\./.test(path)),
-    ({ what, instead = '' }) => JSON.stringify([what, instead]),
-  );
+  const groups = Map.groupBy(notBuilt, ({ what, instead = '' }) => JSON.stringify([what, instead]));
   const lines = [...groups.values()].map((entries) => {
     const [{ what, instead = '' } = { what: '' }] = entries;
     return `| ${what} | ${entries.map(settingOf).join(', ')} | ${instead} |`;
@@ -154,8 +150,7 @@ function notBuiltList(): string {
   return `## Documented, but not built
 
 These settings are known from the documentation of LLMProxy. This version cannot honour them and refuses a config
-that holds one, so that nobody takes a limit to be in force that is not. What is said of \`api_keys[]\` holds wherever
-keys are listed. Files of \`llmproxy-go\` and \`llm-proxy\` are recognised, and refused as well.
+that holds one, so that nobody takes a limit to be in force that is not. Files of \`llmproxy-go\` and \`llm-proxy\` are recognised, and refused as well.
 
 | what | settings | instead |
 | --- | --- | --- |

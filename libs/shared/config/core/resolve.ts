@@ -1,32 +1,23 @@
 /** From the settings as written to the settings as used: defaults that need a look elsewhere, one spelling each. */
 import { backendName } from './backend-name.ts';
-import type { KeyEntry } from './check-auth.ts';
+import type { DeepReadonly } from './deep-readonly.ts';
+import { limitsOver } from './limits-over.ts';
+import { providerOf } from './resolve-auth.ts';
+import type { KeyProvider, Limits, ReadProvider } from './resolve-auth.ts';
 import type { ConfigFile } from './schema/config-file.ts';
 
 type File = ConfigFile;
-type DeepReadonly<T> = T extends object ? { readonly [K in keyof T]: DeepReadonly<T[K]> } : T;
 
 /** One LLM server; `api_key` and `auth` have become `credential`. */
 export type Backend = DeepReadonly<
-  Omit<File['backends'][number], 'name' | 'api_key' | 'auth'> & {
+  Omit<File['backends'][number], 'name' | 'api_key' | 'auth' | 'limits'> & {
     name: string;
     /** The header that carries our credential; undefined: none is sent. */
     credential: { header: string; value: string } | undefined;
+    /** Its own over those of `rate_limit.per_backend`, whose mode holds; empty: unlimited. */
+    limits: Limits;
   }
 >;
-
-/** One API key; times in ms since 1970 UTC, null: no bound. */
-export type Key = DeepReadonly<{
-  key: string;
-  name: string | null;
-  user_id: string | null;
-  status: KeyEntry['status'];
-  starts_at: number | null;
-  expires_at: number | null;
-}>;
-
-/** An enabled source of keys, with the keys it holds. */
-export type KeyProvider = DeepReadonly<{ name: string; type: 'static' | 'file'; keys: Key[] }>;
 
 interface Named {
   name: string;
@@ -53,16 +44,25 @@ export type Database = DeepReadonly<
     )
 >;
 
+/** An enabled Redis with data of the user's; of a cluster, `url` is one seed or several with commas between. */
+export type Cache = DeepReadonly<Named & { url: string; cluster: boolean }>;
+
 /**
  * A checked config, frozen. Durations are in ms, sizes in bytes, files absolute, names in `auth.header_names` in lower
  * case; list entries that are not enabled are gone.
  */
 export type Config = DeepReadonly<
-  Omit<File, 'listen' | 'api_keys' | 'server' | 'backends' | 'auth' | 'usage' | 'storage'> & {
+  Omit<File, 'listen' | 'api_keys' | 'server' | 'backends' | 'auth' | 'usage' | 'storage' | 'rate_limit'> & {
     server: File['server'] & { workers: number };
-    auth: Omit<File['auth'], 'pipeline'> & { pipeline: KeyProvider[] };
+    auth: Omit<File['auth'], 'pipeline' | 'lookup'> & {
+      pipeline: KeyProvider[];
+      /** `listen` is the absolute path of a unix socket. */
+      lookup: { listen: string };
+    };
+    /** Every scope is there: one that is not written down is enabled, and without limits. */
+    rate_limit: File['rate_limit'];
     usage: Omit<File['usage'], 'reporters'> & { reporters: Reporter[] };
-    storage: { databases: Database[] };
+    storage: { databases: Database[]; caches: Cache[] };
   }
 > & { readonly backends: readonly Backend[] };
 
@@ -74,32 +74,53 @@ export interface Surroundings {
   readonly fileInConfig: (path: string) => string;
   /** Makes `data_dir` absolute. */
   readonly dataDir: (path: string) => string;
-  readonly defaultDatabase: (dataDir: string) => string;
-  readonly providers: readonly { name: string; type: 'static' | 'file'; keys: readonly KeyEntry[] }[];
+  readonly inDataDir: (dataDir: string, file: string) => string;
+  readonly providers: readonly ReadProvider[];
 }
 
 /** @param file has passed all checks */
 export function resolveConfig(file: File, around: Surroundings): Config {
   const { listen, api_keys: _, server, ...rest } = file;
   const dataDir = around.dataDir(file.data_dir);
-  const pipeline = around.providers.map((provider) => ({ ...provider, keys: provider.keys.map(keyOf) }));
   return {
     ...rest,
     data_dir: dataDir,
     server: { ...server, listen: listen ?? server.listen, workers: server.workers ?? around.cores },
-    backends: file.backends.map(backendOf),
-    auth: { ...file.auth, header_names: file.auth.header_names.map((name) => name.toLowerCase()), pipeline },
+    backends: file.backends.map((backend) => backendOf(backend, file.rate_limit)),
+    auth: authOf(file.auth, around, dataDir),
     usage: { ...file.usage, reporters: file.usage.reporters.flatMap(reporterOf) },
     storage: {
       databases: file.storage.databases.flatMap((entry) => databaseOf(entry, around, dataDir)),
+      caches: file.storage.caches.flatMap(cacheOf),
     },
-    redis: { url: file.redis.url ?? around.redisUrl },
+    redis: { url: file.redis.url ?? around.redisUrl, cluster: file.redis.cluster },
     logging: loggingOf(file.logging, around),
   };
 }
 
-function backendOf({ api_key, auth, name, ...rest }: File['backends'][number]): Backend {
-  return { ...rest, name: backendName({ name, url: rest.url }), credential: credentialOf(api_key, auth) };
+function backendOf(
+  { api_key, auth, name, limits = {}, ...rest }: File['backends'][number],
+  { enabled, per_backend }: File['rate_limit'],
+): Backend {
+  return {
+    ...rest,
+    name: backendName({ name, url: rest.url }),
+    credential: credentialOf(api_key, auth),
+    limits: enabled && per_backend.enabled ? limitsOver(per_backend, limits) : {},
+  };
+}
+
+function authOf(auth: File['auth'], around: Surroundings, dataDir: string): Config['auth'] {
+  const { listen } = auth.lookup;
+  return {
+    ...auth,
+    header_names: auth.header_names.map((name) => name.toLowerCase()),
+    pipeline: around.providers.map((read) => providerOf(read, auth.mode)),
+    lookup: {
+      listen:
+        listen === undefined ? around.inDataDir(dataDir, 'key-lookup.sock') : around.fileInConfig(listen),
+    },
+  };
 }
 
 function credentialOf(
@@ -111,15 +132,6 @@ function credentialOf(
   if (auth.type === 'bearer') return { header: 'Authorization', value: `Bearer ${auth.value}` };
   return auth.header === undefined ? undefined : { header: auth.header, value: auth.value };
 }
-
-const keyOf = ({ key, name, user_id, status, starts_at, expires_at }: KeyEntry): Key => ({
-  key,
-  name: name ?? null,
-  user_id: user_id ?? null,
-  status,
-  starts_at: starts_at ?? null,
-  expires_at: expires_at ?? null,
-});
 
 function reporterOf({ name, type, enabled, webhook, database }: FileReporter): Reporter[] {
   if (!enabled) return [];
@@ -135,13 +147,20 @@ function databaseOf(entry: FileDatabase, around: Surroundings, dataDir: string):
       {
         name,
         driver,
-        path: path === undefined ? around.defaultDatabase(dataDir) : around.fileInConfig(path),
+        path: path === undefined ? around.inDataDir(dataDir, 'llmproxy.db') : around.fileInConfig(path),
       },
     ];
   }
   return [
     { name, driver, dsn: dsn ?? dsnOf({ ...entry, driver }), max_open_conns: entry.max_open_conns ?? 10 },
   ];
+}
+
+function cacheOf({ name, enabled, cluster, ...parts }: File['storage']['caches'][number]): Cache[] {
+  if (!enabled) return [];
+  const { addr = '', password, db = 0 } = parts;
+  const login = password === undefined ? '' : `:${encodeURIComponent(password)}@`;
+  return [{ name, cluster, url: parts.url ?? `redis://${login}${addr}/${db}` }];
 }
 
 const defaultPort = { postgres: 5432, mysql: 3306 };

@@ -1,78 +1,65 @@
 import { z } from 'zod';
-import { enabled, filePath, headerName, instant, name } from './leaves.ts';
+import { count, duration, enabled, headerName, unixSocket, urlPath } from './leaves.ts';
+import { Provider } from './providers.ts';
 
-/** The documented integers of a key's status, by index. */
-const statusByInt = ['active', 'disabled', 'quota_exceeded', 'expired'] as const;
-const noStatus = 'expected one of active, enabled, disabled, expired, quota_exceeded, or 0 to 3';
+const outcome = (what: string) =>
+  z
+    .strictObject({
+      allow: z.boolean().optional().describe('`true` lets the request through.'),
+      http_code: count(400, 599).optional().describe('Status of the answer.'),
+      message: z.string().min(1).optional().describe('Message of the answer.'),
+    })
+    .optional()
+    .describe(what);
 
-const keyStatus = z
-  .union([z.enum(['active', 'enabled', 'disabled', 'expired', 'quota_exceeded']), z.int().min(0).max(3)], {
-    error: (issue) => (issue.input === null ? undefined : noStatus),
-  })
-  .transform((status) => {
-    if (typeof status === 'number') return statusByInt[status] ?? 'disabled';
-    return status === 'enabled' ? 'active' : status;
-  });
-
-const Key = z
+const StatusCodes = z
   .strictObject({
-    key: z
-      .string()
-      .min(8)
-      .regex(/^[!-~]+$/, { error: 'a key holds printable ASCII without spaces only' })
-      .describe('The API key that clients present, at least 8 characters. Better `${ENV}` than plain text.'),
-    name: z.string().optional().describe('A label for people.'),
-    user_id: z.string().optional().describe('Whom the usage is booked to; part of every usage event.'),
-    status: keyStatus
-      .prefault('active')
-      .describe(
-        '`active` (or `enabled`, 0), `disabled` (1), `quota_exceeded` (2) or `expired` (3). Only active keys are let in.',
-      ),
-    starts_at: instant()
-      .optional()
-      .describe('When the key becomes valid: RFC 3339 or unix seconds. In ms since 1970 once loaded.'),
-    expires_at: instant()
-      .optional()
-      .describe(
-        'When it stops being valid: RFC 3339, unix seconds, or null for never. In ms since 1970 once loaded.',
-      ),
+    active: outcome('A key that is let in; nothing but `allow: true` can be said of it.'),
+    disabled: outcome('A key whose status is disabled, or unknown. Default: 403.'),
+    expired: outcome('A key past its `expires_at`. Default: 403.'),
+    not_started: outcome('A key before its `starts_at`. Default: 403.'),
+    ip_denied: outcome('A client address the key may not come from. Default: 403.'),
+    quota_exceeded: outcome('A key whose quota or balance is used up. Default: 429.'),
+    not_found: outcome('A key that no provider knows, or none at all. Default: 401.'),
+    model_denied: outcome('A model the key may not use. Default: 403.'),
   })
-  .describe('One API key.');
+  .prefault({})
+  .describe('What is answered instead of the default, per outcome.');
 
-export const Keys = z.array(Key);
-
-/** The whole of a file named by `auth.pipeline[].file.path`. */
-export const KeyFile = z.strictObject({ keys: Keys.describe('The keys.') });
-
-const Provider = z
+const FailureLimit = z
   .strictObject({
-    name: name().describe('Unique name, used in logs.'),
-    type: z
-      .enum(['static', 'file'])
-      .describe('`static`: keys in this file. `file`: keys in a file of their own, or in `api_keys`.'),
-    enabled: enabled('Ask this provider.'),
-    static: z
-      .strictObject({ keys: Keys.describe('The keys of a `static` provider, written as in `api_keys`.') })
-      .optional()
-      .describe('Keys of a provider of type `static`.'),
-    file: z
-      .strictObject({
-        path: filePath()
-          .optional()
-          .describe('YAML file with one list, `keys:`. Unset: the provider takes the top-level `api_keys`.'),
-      })
-      .optional()
-      .describe('Where a provider of type `file` reads.'),
+    enabled: enabled('Slow down who guesses keys.'),
+    max_failures: count(1, 1_000_000)
+      .default(20)
+      .describe('Unknown or missing keys per client address (IPv6: per /64) within `window`.'),
+    window: duration().prefault('1m').describe('In ms once loaded.'),
+    block: duration()
+      .prefault('1m')
+      .describe('How long the address is answered 429, without asking any provider. In ms once loaded.'),
   })
-  .describe('One source of keys.');
+  .prefault({})
+  .describe('Throttling of failed authentications.');
+
+const Lookup = z
+  .strictObject({
+    listen: unixSocket()
+      .optional()
+      .describe(
+        'Socket of the process that looks keys up in SQL, as `unix:/path`; the same for it and the gateway. Default: `key-lookup.sock` in `data_dir`. An absolute path once loaded.',
+      ),
+  })
+  .prefault({})
+  .describe('Where providers of type `database` are answered.');
 
 export const Auth = z
   .strictObject({
     enabled: enabled('Ask clients for an API key.'),
     mode: z
-      .enum(['first_match'])
+      .enum(['first_match', 'all'])
       .default('first_match')
-      .describe('The first provider that knows a key decides.'),
+      .describe(
+        '`first_match`: the first provider that knows a key decides. `all`: each that knows it must let it in, and one must know it.',
+      ),
     header_names: z
       .array(headerName())
       .min(1)
@@ -80,12 +67,14 @@ export const Auth = z
       .describe(
         'Headers a key may come in, tried in this order; `Authorization` as `Bearer <key>`. None of them reaches a backend.',
       ),
+    skip_paths: z.array(urlPath()).default([]).describe('Paths that begin with one of these need no key.'),
     pipeline: z
       .array(Provider)
       .prefault([])
       .describe('Sources of keys, asked in this order. Empty: one `file` provider over `api_keys`.'),
+    status_codes: StatusCodes,
+    failure_limit: FailureLimit,
+    lookup: Lookup,
   })
   .prefault({ enabled: false })
   .describe('Who may use the gateway. Without this block everyone may.');
-
-export const ApiKeys = Keys.prefault([]).describe('Keys for providers of type `file` that have no `path`.');

@@ -10,6 +10,7 @@ import {
   name,
   urlPath,
 } from './leaves.ts';
+import { Limits } from './limits.ts';
 
 /** The base without what requests bring along themselves: a trailing slash, and `/v1`. */
 const withoutV1 = (url: string): string =>
@@ -62,6 +63,9 @@ const Backend = z
       .describe(
         'Ask streams of the OpenAI dialect for their usage chunk; it is hidden from clients that did not ask.',
       ),
+    limits: Limits.optional().describe(
+      'Limits of this backend. Each replaces the same setting of `rate_limit.per_backend`; a `requests_per_second` brings its own burst.',
+    ),
   })
   .describe('One LLM server.');
 

@@ -1,11 +1,14 @@
 /** The one schema: what a config file may hold. Types, JSON schema, docs and errors all come from here. */
 import { z } from 'zod';
-import { ApiKeys, Auth } from './auth.ts';
+import { Auth } from './auth.ts';
 import { Backends, HealthCheck, Routing } from './backends.ts';
+import { ApiKeys } from './keys.ts';
 import { filePath, listenAddress } from './leaves.ts';
+import { RateLimit } from './limits.ts';
 import { Logging, Log, Metrics, Redis } from './operations.ts';
 import { Management, Server } from './server.ts';
-import { Storage, Usage } from './usage.ts';
+import { Storage } from './storage.ts';
+import { Usage } from './usage.ts';
 
 export const ConfigFile = z.strictObject({
   server: Server,
@@ -19,6 +22,7 @@ export const ConfigFile = z.strictObject({
   health_check: HealthCheck,
   auth: Auth,
   api_keys: ApiKeys,
+  rate_limit: RateLimit,
   usage: Usage,
   storage: Storage,
   redis: Redis,

@@ -145,6 +145,20 @@ export const name = () =>
     .regex(/^[\w.:/[\]-]{1,128}$/, { error: noName })
     .meta({ title: 'name' });
 
+/** A name that goes into SQL as it is. */
+const sqlPart = '[A-Za-z_][A-Za-z0-9_]{0,62}';
+const sqlRule = 'a letter or _, then letters, digits or _, at most 63 characters';
+export const sqlName = (what: 'table' | 'column') => {
+  const error = `expected a ${what} name: ${sqlRule}`;
+  return z.string({ error: wrong(error) }).regex(new RegExp(`^${sqlPart}$`), { error });
+};
+
+/** A table, also with the schema it is in. */
+export const sqlTable = () => {
+  const error = `expected a table name, or schema.table; each ${sqlRule}`;
+  return z.string({ error: wrong(error) }).regex(new RegExp(`^(${sqlPart}\\.)?${sqlPart}$`), { error });
+};
+
 export const filePath = () => z.string().min(1).meta({ title: 'file' });
 
 const noTime = 'expected a time like 2027-01-31T00:00:00Z, unix seconds, or null';
@@ -156,6 +170,53 @@ export const instant = () =>
     })
     .transform((at) => (typeof at === 'string' ? Date.parse(at) : at === null ? null : at * 1000))
     .meta({ title: 'time' });
+
+const addressOrRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]);
+const noRange = 'expected an address or a range, like 10.0.0.7, 10.0.0.0/8 or 2001:db8::/32';
+/** An IP address, or a range of them in CIDR notation. */
+export const addressRange = () =>
+  z
+    .string({ error: wrong(noRange) })
+    .refine((text) => addressOrRange.safeParse(text).success, { error: noRange })
+    .meta({ title: 'address range' });
+
+const noZone = 'expected a time zone like UTC or Europe/Berlin';
+function isTimeZone(name: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** A time zone by its name in the IANA database. */
+export const timeZone = () =>
+  z
+    .string({ error: wrong(noZone) })
+    .refine(isTimeZone, { error: noZone })
+    .meta({ title: 'time zone' });
+
+const noSocket = 'expected a socket like unix:/run/llmproxy/key-lookup.sock';
+/** The path of a unix socket, written with `unix:` before it and without once loaded. */
+export const unixSocket = () =>
+  z
+    .string({ error: wrong(noSocket) })
+    .regex(/^unix:\S/, { error: noSocket })
+    .transform((text) => text.slice('unix:'.length).replace(/^\/+/, '/'))
+    .meta({ title: 'socket', pattern: '^unix:' });
+
+const noRedis = 'expected redis://host:6379, rediss://… for TLS, or unix:///path/to/redis.sock';
+const redisUrl = /^(rediss?:\/\/[^/\s]|unix:\/\/\/)\S*$/;
+
+/** The servers named by a Redis URL: one, or the seeds of a cluster. */
+export const redisServers = (url: string): string[] => url.split(/,(?=rediss?:\/\/|unix:\/\/)/);
+
+/** The URL of a Redis server, or several of a cluster with commas between. */
+export const redisUrls = () =>
+  z
+    .string({ error: wrong(noRedis) })
+    .refine((text) => redisServers(text).every((url) => redisUrl.test(url)), { error: noRedis })
+    .meta({ title: 'URL', pattern: String.raw`^(rediss?://[^/\s]|unix:///)\S*$` });
 
 /** Every block that has this switch is on as soon as it is written down. */
 export const enabled = (what: string) => z.boolean().default(true).describe(what);

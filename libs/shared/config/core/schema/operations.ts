@@ -1,19 +1,18 @@
 import { z } from 'zod';
-import { enabled, filePath, urlPath } from './leaves.ts';
-
-const noRedis = 'expected redis://host:6379, rediss://… for TLS, or unix:///path/to/redis.sock';
-
-export const redisUrl = z
-  .string({ error: (issue) => (issue.input === undefined || issue.input === null ? undefined : noRedis) })
-  .regex(/^(rediss?:\/\/[^/\s]|unix:\/\/\/)\S*$/, { error: noRedis })
-  .meta({ title: 'URL' });
+import { enabled, filePath, redisUrls, urlPath } from './leaves.ts';
 
 export const Redis = z
   .strictObject({
-    url: redisUrl
+    url: redisUrls()
       .optional()
       .describe(
         'The Redis server. Default: the environment variable `LLMPROXY_REDIS_URL`. With neither, `llmproxy start` runs its own and the single apps refuse to start.',
+      ),
+    cluster: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether it is a Redis Cluster. The URL is then one of its servers, or several of them with commas between.',
       ),
   })
   .prefault({})

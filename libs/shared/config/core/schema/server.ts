@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { byteSize, count, duration, listenAddress } from './leaves.ts';
+import { addressRange, byteSize, count, duration, listenAddress } from './leaves.ts';
 
 export const Server = z
   .strictObject({
@@ -23,6 +23,12 @@ export const Server = z
     max_body_size: byteSize()
       .prefault(10_485_760)
       .describe('Largest request body in bytes, or as text like `10MB`; more is answered with 413.'),
+    trusted_proxies: z
+      .array(addressRange())
+      .default([])
+      .describe(
+        'Proxies in front, as addresses or ranges like `10.0.0.0/8`. Only theirs is `X-Forwarded-For` (or `X-Real-IP`) believed: the client is the last address in it that is none of them.',
+      ),
     drain_timeout: duration('zero is allowed')
       .prefault('30s')
       .describe('How long requests under way may go on after SIGTERM; `0s` cuts them. In ms once loaded.'),

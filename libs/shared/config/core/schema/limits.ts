@@ -1,0 +1,85 @@
+/** What may be limited, and where: the same settings for the whole gateway, a key, an address and a backend. */
+import { z } from 'zod';
+import { count, duration, enabled, timeZone } from './leaves.ts';
+
+const most = 1_000_000_000;
+
+const requestsPerSecond = () => z.number().min(0).max(most);
+const burstSize = () =>
+  count(0, most)
+    .optional()
+    .describe('Requests that may come at once before `requests_per_second` counts. Default: twice that.');
+
+const limitSettings = {
+  requests_per_second: requestsPerSecond()
+    .optional()
+    .describe('Requests per second, also below 1. Unset: unlimited; 0 blocks everything.'),
+  burst_size: burstSize(),
+  requests_per_minute: count(0, most)
+    .optional()
+    .describe('Requests within any 60 s. Unset: unlimited; 0 blocks everything.'),
+  tokens_per_minute: count(0, 1_000_000_000_000)
+    .optional()
+    .describe('Prompt and answer tokens within any 60 s. Unset: unlimited; 0 blocks everything.'),
+  max_concurrent: count(0, most)
+    .optional()
+    .describe('Requests under way at once, streams to their end. Unset: unlimited; 0 blocks everything.'),
+};
+
+export const Limits = z.strictObject(limitSettings);
+export type Limits = z.output<typeof Limits>;
+
+/** The spelling of master keys. */
+export const KeyRate = z.strictObject({
+  requests_per_second: requestsPerSecond().describe('Requests per second; 0 blocks everything.'),
+  burst_size: burstSize(),
+});
+
+const modes = ['enforce', 'shadow'] as const;
+const mode = () =>
+  z
+    .enum(modes)
+    .default('enforce')
+    .describe('`shadow`: what would be refused is counted and logged, and let through.');
+
+const scope = (what: string) =>
+  z.strictObject({ enabled: enabled(what), mode: mode(), ...limitSettings }).prefault({});
+
+export const RateLimit = z
+  .strictObject({
+    enabled: enabled('Count and enforce limits and quotas.'),
+    storage: z
+      .enum(['redis'])
+      .default('redis')
+      .describe('Where is counted: in Redis, exact across every gateway and worker.'),
+    on_redis_failure: z
+      .enum(['local', 'allow', 'deny'])
+      .default('local')
+      .describe(
+        'While Redis is slow or gone: `local` counts in each worker, against its share of every limit; `allow` lets everything through; `deny` answers 503.',
+      ),
+    redis_timeout: duration()
+      .prefault('100ms')
+      .describe('Longest wait for Redis before `on_redis_failure` applies. In ms once loaded.'),
+    time_zone: timeZone().default('UTC').describe('Where the days, weeks and months of quotas begin.'),
+    default_max_tokens: count(0, 100_000_000)
+      .default(1024)
+      .describe(
+        'Tokens set aside for the answer to a request that names no maximum; what was really used replaces them.',
+      ),
+    global: scope('Limit all requests together.').describe('All requests together.'),
+    per_key: scope('Limit each key on its own.').describe(
+      'Each key on its own. Limits of a key replace the same settings here.',
+    ),
+    per_ip: scope('Limit each client address on its own.').describe(
+      'Each client address on its own; see `server.trusted_proxies`.',
+    ),
+    per_backend: scope('Limit each backend on its own.').describe(
+      'Each backend on its own; one that is full is passed over. `backends[].limits` replace the same settings here.',
+    ),
+    quota: z.strictObject({ mode: mode() }).prefault({}).describe('Token quotas of keys.'),
+  })
+  .prefault({})
+  .describe(
+    'Rate limits. Without this block nothing is limited but keys and backends that bring limits of their own.',
+  );
