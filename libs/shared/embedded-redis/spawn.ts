@@ -8,7 +8,7 @@ import { findRedisBinary } from './redis-binary.ts';
 export interface RedisServerStart extends RedisBinaryChoice {
   /** Path of the unix socket; less than 104 bytes, the shortest limit of the systems we run on. */
   readonly socket: string;
-  /** Lines of redis.conf by name; those of the socket are added. */
+  /** Lines of redis.conf by name; those of the socket are added. It listens on no port unless one is named. */
   readonly settings: Readonly<Record<string, string>>;
   /** What ends the server: `SIGTERM` saves first, `SIGKILL` is for data nobody wants to keep. */
   readonly stopSignal: 'SIGTERM' | 'SIGKILL';
@@ -22,7 +22,7 @@ export interface RedisServerStart extends RedisBinaryChoice {
  */
 export async function spawnRedisServer(start: RedisServerStart): Promise<ServerProcess> {
   const binary = await findRedisBinary(start);
-  const settings = { ...start.settings, port: '0', unixsocket: start.socket, unixsocketperm: '700' };
+  const settings = { port: '0', ...start.settings, unixsocket: start.socket, unixsocketperm: '700' };
   // Settings go through stdin: on the command line, versions before 7 split values at spaces.
   const lines = Object.entries(settings).map(([name, value]) => `${name} ${JSON.stringify(value)}\n`);
   const server = await startServerProcess({

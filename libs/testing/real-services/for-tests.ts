@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import mysql from 'mysql2/promise';
 import pg from 'pg';
 import { onRedis } from './on-redis.ts';
+import { startRedisCluster, type RedisCluster } from './redis-cluster.ts';
 import type { ServiceVariable } from './services.ts';
 import { startByVariable } from './services.ts';
 
@@ -44,6 +45,20 @@ export async function redisForTests(): Promise<PlaceForTest> {
   await empty();
   return { url, [Symbol.asyncDispose]: async () => void (await empty()) };
 }
+
+/**
+ * An empty Redis Cluster of three masters. A cluster has one database only, so each process that runs specs starts one
+ * of its own, when it is first asked for; its tests take turns.
+ */
+export async function redisClusterForTests(): Promise<PlaceForTest> {
+  ownCluster ??= startRedisCluster();
+  const cluster = await ownCluster;
+  cluster.unref();
+  await cluster.flush();
+  return { url: cluster.url, [Symbol.asyncDispose]: () => cluster.flush() };
+}
+
+let ownCluster: Promise<RedisCluster> | undefined;
 
 /** An empty database of PostgreSQL. */
 export async function postgresForTests(): Promise<PlaceForTest> {

@@ -1,4 +1,4 @@
-export { mariadbForTests, postgresForTests, redisForTests } from './for-tests.ts';
+export { mariadbForTests, postgresForTests, redisClusterForTests, redisForTests } from './for-tests.ts';
 export type { PlaceForTest } from './for-tests.ts';
 export { startMariadb } from './mariadb.ts';
 export { debianNginx } from './nginx.ts';
@@ -6,5 +6,7 @@ export type { NginxBinary } from './nginx.ts';
 export { startPostgres } from './postgres.ts';
 export type { PrivateServer, PrivateServerChoice } from './private-server.ts';
 export { startRedis } from './redis.ts';
+export { startRedisCluster } from './redis-cluster.ts';
+export type { ClusterMaster, RedisCluster } from './redis-cluster.ts';
 export { startServicesForTests } from './services.ts';
 export type { ServicesForTests } from './services.ts';

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defaultCacheDir } from '@llmproxy/debian-packages';
+import { Cluster, type Redis } from 'ioredis';
 import mysql from 'mysql2/promise';
 import pg from 'pg';
 import { afterEach, expect, test, vi } from 'vitest';
@@ -13,10 +14,12 @@ import {
   debianNginx,
   mariadbForTests,
   postgresForTests,
+  redisClusterForTests,
   redisForTests,
   startMariadb,
   startPostgres,
   startRedis,
+  startRedisCluster,
   startServicesForTests,
 } from './index.ts';
 import { onRedis } from './on-redis.ts';
@@ -132,6 +135,33 @@ test('each test gets a MariaDB database of its own, dropped afterwards', async (
   await expect(mariadbQuery(second.url, 'SELECT * FROM t')).rejects.toThrow("doesn't exist");
   await first[Symbol.asyncDispose]();
   await expect(mariadbQuery(first.url, 'SELECT 1')).rejects.toThrow('Unknown database');
+});
+
+test('a test gets a Redis Cluster whose three masters share the slots, emptied afterwards', async () => {
+  const place = await redisClusterForTests();
+  const [seed = ''] = place.url.split(',');
+  const keys = ['a', 'b', 'c']; // one on each master
+  const cluster = new Cluster([seed]);
+  cleanups.push(async () => cluster.disconnect());
+  for (const key of keys) await cluster.set(key, 'value');
+  const sizes = () => Promise.all(cluster.nodes('master').map((master) => master.dbsize()));
+  expect(await sizes()).toEqual([1, 1, 1]);
+  await place[Symbol.asyncDispose]();
+  expect(await sizes()).toEqual([0, 0, 0]);
+});
+
+test('a killed master of a cluster comes back to its slots, while the others serve theirs', async () => {
+  const { url, masters, stop } = await startRedisCluster();
+  cleanups.push(stop);
+  const [first, , last] = masters;
+  const askLast = <T>(question: (redis: Redis) => Promise<T>) =>
+    onRedis(`redis://127.0.0.1:${last?.port}`, question);
+  await first?.kill();
+  expect(await askLast((redis) => redis.set('a', 'value'))).toBe('OK');
+  await first?.restart();
+  const cluster = new Cluster(url.split(','));
+  cleanups.push(async () => cluster.disconnect());
+  expect(await Promise.all(['a', 'b', 'c'].map((key) => cluster.get(key)))).toEqual(['value', null, null]);
 });
 
 test('a server started for a spec ends with the spec, killed or not', async () => {
