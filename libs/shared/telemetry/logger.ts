@@ -42,16 +42,37 @@ export function openLogDestination(output: 'stdout' | 'stderr' | { path: string 
     sync: false,
     mkdir: true,
     append: true,
-    minLength: writeBytes - 1024,
     maxWrite: writeBytes,
   });
   stream.on('error', () => undefined); // a closed pipe must not end the process that logs into it
-  setInterval(() => stream.flush(), flushEveryMs).unref();
-  process.on('exit', () => flushQuietly(stream));
+  // Lines are gathered here: the stream measures all that it holds at each write, which for 64 KB of lines cost 5 % of
+  // a gateway worker's time (perf, 2026-11-21).
+  let gathered = '';
+  let gatheredBytes = 0;
+  const handOver = (): void => {
+    if (gathered === '') return;
+    stream.write(gathered);
+    gathered = '';
+    gatheredBytes = 0;
+  };
+  const flushSync = (): void => {
+    handOver();
+    flushQuietly(stream);
+  };
+  setInterval(handOver, flushEveryMs).unref();
+  process.on('exit', flushSync);
   return {
-    write: (line) => void stream.write(line),
-    flushSync: () => flushQuietly(stream),
-    reopen: () => stream.reopen(),
+    write: (line) => {
+      const bytes = Buffer.byteLength(line);
+      if (gatheredBytes + bytes > writeBytes) handOver();
+      gathered += line;
+      gatheredBytes += bytes;
+    },
+    flushSync,
+    reopen: () => {
+      handOver();
+      stream.reopen();
+    },
   };
 }
 
