@@ -9,6 +9,7 @@ import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { startMockBackend } from './backend.ts';
 import type { MockBackend } from './backend.ts';
+import { capacityOf } from './capacity.ts';
 import { withChildren } from './children.ts';
 import type { Children } from './children.ts';
 import { startLoadGenerator } from './load-generator.ts';
@@ -38,17 +39,21 @@ function direct(backend: MockBackend): Target {
   };
 }
 
-/** The rate of each proxy at half load: half of what our gateway can do, so that all carry the same; Portkey half of its own. */
-function halfRates(all: readonly Measured[]): Map<Measured, number> {
+/** The rate of each proxy at half load: half of what our gateway keeps up with, so that all carry the same; Portkey half of its own. */
+async function halfRates(bench: Bench, all: readonly Measured[]): Promise<Map<Measured, number>> {
   const named = (name: string): Measured | undefined => all.find(({ target }) => target.name === name);
-  const reference = named('llmproxy') ?? named('nginx');
-  const portkey = named('portkey');
+  const halfOf = async (measured: Measured): Promise<number> =>
+    Math.round((await capacityOf(bench, measured.target, maxRate(measured))) / 2);
   const rates = new Map<Measured, number>();
-  for (const measured of [named('nginx'), named('llmproxy')]) {
-    if (measured !== undefined && reference !== undefined)
-      rates.set(measured, Math.round(maxRate(reference) / 2));
+  const nginx = named('nginx');
+  const reference = named('llmproxy') ?? nginx;
+  const portkey = named('portkey');
+  if (reference !== undefined) {
+    const rate = await halfOf(reference);
+    if (nginx !== undefined) rates.set(nginx, rate);
+    rates.set(reference, rate);
   }
-  if (portkey !== undefined) rates.set(portkey, Math.round(maxRate(portkey) / 2));
+  if (portkey !== undefined) rates.set(portkey, await halfOf(portkey));
   return rates;
 }
 
@@ -61,7 +66,7 @@ async function measureAll(bench: Bench, targets: readonly Target[]): Promise<Mea
     backendItself,
     ...all.filter(({ target }) => target.name !== 'llmproxy, 1 worker'),
   ]);
-  await halfLoadRounds(bench, backendItself, halfRates(all));
+  await halfLoadRounds(bench, backendItself, await halfRates(bench, all));
   return [backendItself, ...all];
 }
 

@@ -2,7 +2,7 @@
 import type { MockBackend } from './backend.ts';
 import type { LoadGenerator } from './load-generator.ts';
 import { modelName } from './mock-answers.ts';
-import type { LoadPlan, LoadReport } from './plan.ts';
+import type { LoadPlan, LoadReport, OpenLoop } from './plan.ts';
 import { residentBytes } from './proc.ts';
 import { median } from './samples.ts';
 import type { Settings } from './settings.ts';
@@ -150,7 +150,8 @@ export async function halfLoadRounds(
   }
 }
 
-function halfLoadPlan(bench: Bench, target: Target, ratePerSecond: number): LoadPlan {
+/** The mix of requests and streams at a constant rate. */
+export function halfLoadPlan(bench: Bench, target: Target, ratePerSecond: number): OpenLoop {
   const { settings } = bench;
   return {
     mode: 'open',

@@ -216,7 +216,7 @@ ${streams(run)}
 
 ## Time to first token at half load
 
-${num(100 - 100 / settings.streamEvery, 0)} % requests as above and ${num(100 / settings.streamEvery, 0)} % streams of 3 chunks, sent at a constant rate: half of what \`llmproxy\` reached above (Portkey: half of what it reached itself). Latency runs from the time a request was *due*, not from when it was sent, so no wait is left out; the lag of the generator's own timer (about 1 ms) is in every number and cancels in *added*, the difference to the backend called directly at the same rate in the same round.
+${num(100 - 100 / settings.streamEvery, 0)} % requests as above and ${num(100 / settings.streamEvery, 0)} % streams of 3 chunks, sent at a constant rate: half of the highest one that \`llmproxy\` keeps up with (Portkey: half of its own), found by bisection. That is less than half of the table above, where waiting requests share a wake-up. Latency runs from the time a request was *due*, not from when it was sent, so no wait is left out; the lag of the generator's own timer (about 1 ms) is in every number and cancels in *added*, the difference to the backend called directly at the same rate in the same round.
 
 ${halfLoad(run)}
 
