@@ -30,7 +30,7 @@ export class Payload {
     return (askForUsage ? this.#askingForUsage : null) ?? this.#asSent;
   }
 
-  /** Lets go of the bytes: a stream may stay open for minutes after its prompt has been sent for the last time. */
+  /** Lets go of the bytes. */
   release(): void {
     this.#asSent = noBytes;
     this.#askingForUsage = null;
@@ -44,15 +44,16 @@ const usageIsOptional: ReadonlySet<Route['endpoint']> = new Set(['chat.completio
 
 /** Makes the read stage. It throws `request_too_large`, `invalid_json`, `request_timeout` or `client_closed`. */
 export function createRead(bodyBytesMax: number): (inbound: Inbound, route: Route) => Promise<Ask> {
-  return async (inbound, route) => {
-    const body = await inbound.body(bodyBytesMax);
-    if (!route.readsBody)
-      return { model: null, stream: false, isJson: false, payload: new Payload(body, null) };
-    const scan = scanRequest(body);
-    if ('error' in scan)
-      throw new GatewayError('invalid_json', `The request body cannot be used: ${scan.error}`);
-    const spliced = scan.stream && usageIsOptional.has(route.endpoint) ? askForUsage(body, scan) : null;
-    const payload = new Payload(body, spliced?.asked ? spliced.body : null);
-    return { model: scan.model, stream: scan.stream, isJson: true, payload };
-  };
+  return (inbound, route) => inbound.body(bodyBytesMax).then((body) => askOf(body, route));
+}
+
+function askOf(body: Buffer, route: Route): Ask {
+  if (!route.readsBody)
+    return { model: null, stream: false, isJson: false, payload: new Payload(body, null) };
+  const scan = scanRequest(body);
+  if ('error' in scan)
+    throw new GatewayError('invalid_json', `The request body cannot be used: ${scan.error}`);
+  const spliced = scan.stream && usageIsOptional.has(route.endpoint) ? askForUsage(body, scan) : null;
+  const payload = new Payload(body, spliced?.asked ? spliced.body : null);
+  return { model: scan.model, stream: scan.stream, isJson: true, payload };
 }

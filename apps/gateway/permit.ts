@@ -7,10 +7,7 @@ export function createAdmit(metrics: Pick<GatewayMetrics, 'started' | 'finished'
     metrics.started();
     const permit: Permit = {
       settle: ({ backend }, relayed, usage) => ({ route, caller, ask, backend, relayed, usage }),
-      [Symbol.asyncDispose]: () => {
-        metrics.finished();
-        return Promise.resolve();
-      },
+      [Symbol.dispose]: () => metrics.finished(),
     };
     return Promise.resolve(permit);
   };

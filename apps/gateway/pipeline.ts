@@ -20,7 +20,7 @@ export interface Settled {
 }
 
 /** What a request holds while it is served; released on every exit. */
-export interface Permit extends AsyncDisposable {
+export interface Permit extends Disposable {
   /** Replaces what was reserved by what was used. */
   settle(forwarded: Forwarded<PooledBackend>, relayed: Relayed, usage: TokenUsage | null): Settled;
 }
@@ -33,7 +33,7 @@ export interface Metered {
 
 export interface Stages {
   route(inbound: Inbound): Route;
-  authenticate(inbound: Inbound): Promise<Caller>;
+  authenticate(inbound: Inbound): Caller | Promise<Caller>;
   read(inbound: Inbound, route: Route): Promise<Ask>;
   admit(route: Route, caller: Caller, ask: Ask): Promise<Permit>;
   forward(inbound: Inbound, route: Route, ask: Ask): Promise<Forwarded<PooledBackend>>;
@@ -45,7 +45,7 @@ export async function serve(inbound: Inbound, stages: Stages): Promise<Settled> 
   const route = stages.route(inbound); // 400, 404, 405
   const caller = await stages.authenticate(inbound); // 401, 403
   const ask = await stages.read(inbound, route); // 400, 408, 413
-  await using permit = await stages.admit(route, caller, ask); // 503 while draining
+  using permit = await stages.admit(route, caller, ask); // 503 while draining
   const forwarded = await stages.forward(inbound, route, ask); // 502, 503, 504 as a value; failover lives inside
   const { relayed, usage } = await stages.relay(forwarded, inbound, route, ask); // never throws: a cut stream still used tokens
   return permit.settle(forwarded, relayed, usage);

@@ -74,22 +74,21 @@ export function createGatewayServer(options: ServerOptions): GatewayServer {
   };
 }
 
+// One frame for all of it: each async function and each await costs every request about 2 µs.
 async function handle(exchange: Exchange, options: ServerOptions): Promise<void> {
   try {
     if (options.serveProbe(exchange)) return;
-    options.record(await outcomeOf(exchange, options.stages));
+    let finished: Finished;
+    try {
+      finished = { kind: 'settled', inbound: exchange, settled: await serve(exchange, options.stages) };
+    } catch (thrown) {
+      const relayed = refuse(toGatewayError(thrown), exchange, dialectOf(pathOf(exchange.target)));
+      finished = { kind: 'refused', inbound: exchange, relayed };
+    }
+    options.record(finished);
   } catch (thrown) {
     exchange.cut(); // our bug, and nobody above to tell; one request must not take the others with it
     options.recordBadRequest(toGatewayError(thrown));
-  }
-}
-
-async function outcomeOf(inbound: Inbound, stages: Stages): Promise<Finished> {
-  try {
-    return { kind: 'settled', inbound, settled: await serve(inbound, stages) };
-  } catch (thrown) {
-    const relayed = refuse(toGatewayError(thrown), inbound, dialectOf(pathOf(inbound.target)));
-    return { kind: 'refused', inbound, relayed };
   }
 }
 

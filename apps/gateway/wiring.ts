@@ -1,18 +1,21 @@
 /** What a gateway worker is made of. */
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
-import { anonymous, createAuthenticate, firstDecisive, openKeyring } from '@llmproxy/auth';
+import { anonymous, createAuthenticate, openPipeline } from '@llmproxy/auth';
 import { createBalancer } from '@llmproxy/balancing';
+import { createClientIp } from '@llmproxy/client-ip';
 import type { Config } from '@llmproxy/config';
 import { forward, relay } from '@llmproxy/forwarding';
+import type { RedisTarget } from '@llmproxy/redis';
 import { createRouter } from '@llmproxy/routing';
 import { openLogDestination, watchEventLoopLag, type Logger } from '@llmproxy/telemetry';
+import { systemClock } from '@llmproxy/time';
 import { createAnswerScanner } from '@llmproxy/usage';
 import { openUsageProducer, type UsageProducer } from '@llmproxy/usage-queue';
 import { createAccessLog } from './access-log.ts';
 import { createRead } from './ask.ts';
 import { asksForUsage, openBackends, outgoingFor, type PooledBackend } from './backends.ts';
-import { backendSettings, keyRecords } from './from-config.ts';
+import { backendSettings, listedKeys } from './from-config.ts';
 import { createGatewayMetrics, type GatewayMetrics } from './gateway-metrics.ts';
 import { followHealth, type HealthFeed } from './health-feed.ts';
 import { createModels } from './models.ts';
@@ -29,12 +32,12 @@ export interface Resources extends AsyncDisposable {
 }
 
 /** Opens what holds connections; closed in reverse order. */
-export function openResources(config: Config, redisUrl: string, log: Logger): Resources {
+export function openResources(config: Config, redis: RedisTarget, log: Logger): Resources {
   const backends = openBackends(backendSettings(config), config.auth.header_names);
-  const health = followHealth(redisUrl, config.health_check, log);
+  const health = followHealth(redis, config.health_check, log);
   const reporting = config.usage.enabled && config.usage.reporters.length > 0;
   const producer = reporting
-    ? openUsageProducer({ redisUrl, spoolDir: join(config.data_dir, 'spool'), log })
+    ? openUsageProducer({ redis, spoolDir: join(config.data_dir, 'spool'), log })
     : undefined;
   const registry = new Registry();
   watchEventLoopLag(registry);
@@ -65,29 +68,33 @@ export function buildStages(config: Config, resources: Resources): Stages {
   const pick = createBalancer(backends, isAvailable);
   const nowMs = () => performance.now();
   const models = createModels({ backends, isAvailable, cacheMs: config.routing.models_cache_ttl, nowMs });
-  const keyrings = keyRecords(config).map((records) => openKeyring(records, Date.now));
+  const clientIp = createClientIp(config.server.trusted_proxies);
+  const { header_names: headerNames, mode } = config.auth;
+  const pipeline = openPipeline({ mode, providers: listedKeys(config, Date.now()), clock: systemClock });
   return {
     route: createRouter(),
     authenticate: config.auth.enabled
-      ? createAuthenticate({ headerNames: config.auth.header_names, provider: firstDecisive(keyrings) })
-      : () => Promise.resolve(anonymous),
+      ? createAuthenticate({ headerNames, pipeline, clientIp })
+      : (inbound) => ({ ...anonymous, ip: clientIp(inbound) }),
     read: createRead(config.server.max_body_size),
     admit: createAdmit(metrics),
-    forward: async (inbound, route, ask) => {
+    forward: (inbound, route, ask) => {
       if (route.kind === 'models') return models(route.path);
       const prepare = (backend: PooledBackend) => outgoingFor(backend, inbound, route, ask);
-      const forwarded = await forward(inbound, { pick, prepare });
-      if (!config.usage.include_request_body) ask.payload.release();
-      return forwarded;
+      return forward(inbound, { pick, prepare });
     },
-    relay: async (forwarded, inbound, route, ask) => {
-      let scanner: ReturnType<typeof createAnswerScanner> | undefined;
+    relay: (forwarded, inbound, route, ask) => {
       const { backend } = forwarded;
       const hideUsageChunk = backend !== null && asksForUsage(backend, ask);
+      // A stream may stay open for minutes after its prompt has been sent for the last time.
+      if (!config.usage.include_request_body) ask.payload.release();
+      let scanner: ReturnType<typeof createAnswerScanner> | undefined;
       const observe = (contentType: string) =>
         (scanner = createAnswerScanner({ contentType, hideUsageChunk }));
-      const relayed = await relay(forwarded, inbound, { dialect: route.dialect, nowMs, observe });
-      return { relayed, usage: scanner?.result().usage ?? null };
+      return relay(forwarded, inbound, { dialect: route.dialect, nowMs, observe }).then((relayed) => ({
+        relayed,
+        usage: scanner?.result().usage ?? null,
+      }));
     },
   };
 }
