@@ -1,0 +1,174 @@
+/** Whether a request fits all its scopes; if so it is charged to each, if not to none. */
+import type { Admitted, Figure, Hold, LimitName, LimitOp, Refusal, Refused } from './batch.ts';
+import { holds } from './batch.ts';
+import { count, hold, type OpenScope } from './open-scope.ts';
+import { quotaWaitMs, soonMs } from './quota.ts';
+import { never, windowLeft, windowWaitMs } from './sliding-window.ts';
+import { bucketLeft, bucketWaitMs } from './token-bucket.ts';
+import { usesOf, uses } from './wire.ts';
+
+export interface Opened {
+  readonly scopes: readonly OpenScope[];
+  readonly nowMs: number;
+  readonly leaseMs: number;
+}
+
+type Admit = Extract<LimitOp, { op: 'admit' }>;
+
+/** A limit and how long it makes the request wait. */
+interface Wait {
+  readonly limit: LimitName;
+  readonly waitMs: number;
+}
+
+/** What a scope says of a request. */
+interface Opinion {
+  /** The enforced limit that makes it wait longest. */
+  readonly refusal: Wait | undefined;
+  /** The limit of a shadow scope that would refuse: such a request is not charged to it. */
+  readonly shed: LimitName | undefined;
+  /** A quota in shadow mode would refuse; it is charged all the same. */
+  readonly over: boolean;
+}
+
+interface Asked extends Opinion {
+  readonly at: number;
+}
+
+export function admit(op: Admit, opened: Opened): Admitted | Refused {
+  const ask = (at: number): Asked => ({ at, ...opinion(scopeAt(opened, at), op.tokens, opened.nowMs) });
+  const base = op.scopes.map(ask);
+  let refused = longest(base);
+  let alternative: Asked | undefined;
+  if (refused === undefined && op.alternatives !== undefined && op.alternatives.length > 0) {
+    alternative = choose(op.alternatives.map(ask));
+    if (alternative?.refusal !== undefined) refused = alternative;
+  }
+  const asked = alternative === undefined ? base : [...base, alternative];
+  const held = refused === undefined ? asked.flatMap((one) => charge(one, op, opened)) : [];
+  const told = { ...figures(asked, opened), shadowRefusals: asked.flatMap(shadowRefusals) };
+  if (refused?.refusal !== undefined) {
+    const { limit, waitMs } = refused.refusal;
+    return { granted: false, scope: refused.at, limit, retryAfterMs: waitMs, ...told };
+  }
+  const lease = { id: op.id, tokens: op.tokens, atMs: opened.nowMs, holds: held };
+  return {
+    granted: true,
+    alternative: alternative?.at ?? -1,
+    lease,
+    ...told,
+    quotaSpent: spent(asked, opened),
+  };
+}
+
+function scopeAt({ scopes }: Opened, at: number): OpenScope {
+  const scope = scopes[at];
+  if (scope === undefined) throw new RangeError(`the batch has no scope ${at}`);
+  return scope;
+}
+
+export const isLonger = (waitMs: number, than: number): boolean =>
+  than !== never && (waitMs === never || waitMs > than);
+
+const longer = (a: Wait | undefined, b: Wait): Wait | undefined =>
+  isLonger(b.waitMs, a?.waitMs ?? 0) ? b : a;
+
+function longest(asked: readonly Asked[]): Asked | undefined {
+  let found: Asked | undefined;
+  for (const one of asked) {
+    if (one.refusal && isLonger(one.refusal.waitMs, found?.refusal?.waitMs ?? 0)) found = one;
+  }
+  return found;
+}
+
+/** The first that fits; else the one that will soonest. */
+function choose(alternatives: readonly Asked[]): Asked | undefined {
+  let soonest: Asked | undefined;
+  for (const one of alternatives) {
+    if (one.refusal === undefined) return one;
+    if (!soonest?.refusal || isLonger(soonest.refusal.waitMs, one.refusal.waitMs)) soonest = one;
+  }
+  return soonest;
+}
+
+function opinion(scope: OpenScope, tokens: number, nowMs: number): Opinion {
+  const byRates = ratesRefusal(scope, tokens, nowMs);
+  const isShadow = scope.rules.shadow === true;
+  const { quota } = scope.rules;
+  const quotaWait = quota && scope.quota ? quotaWaitMs(scope.quota, quota.total, tokens) : 0;
+  const enforced = isShadow ? undefined : byRates;
+  const refuses = quotaWait !== 0 && quota?.shadow === false;
+  return {
+    refusal: refuses ? longer(enforced, { limit: 'quota', waitMs: quotaWait }) : enforced,
+    shed: isShadow ? byRates?.limit : undefined,
+    over: quotaWait !== 0 && quota?.shadow === true,
+  };
+}
+
+function ratesRefusal(scope: OpenScope, tokens: number, nowMs: number): Wait | undefined {
+  const { rates, bucketRules } = scope;
+  const { requestsPerMinute: rpm, tokensPerMinute: tpm, maxConcurrent = Infinity } = scope.rules.limits ?? {};
+  let found: Wait | undefined;
+  const consider = (limit: LimitName, waitMs: number): void =>
+    void (found = longer(found, { limit, waitMs }));
+  if (rates !== undefined) {
+    if (bucketRules) consider('requests_per_second', bucketWaitMs(rates.bucket, bucketRules));
+    if (rpm !== undefined) consider('requests_per_minute', windowWaitMs(rates.requests, rpm, 1, nowMs));
+    if (tpm !== undefined) consider('tokens_per_minute', windowWaitMs(rates.tokens, tpm, tokens, nowMs));
+  }
+  if (scope.leases.size + 1 > maxConcurrent) consider('max_concurrent', maxConcurrent < 1 ? never : soonMs);
+  return found;
+}
+
+function charge({ at, shed }: Asked, { id, tokens }: Admit, opened: Opened): [Hold] {
+  const scope = scopeAt(opened, at);
+  const { nowMs: atMs } = opened;
+  let flags = 0;
+  if (scope.rates !== undefined && shed === undefined) {
+    const metered = scope.rules.limits?.tokensPerMinute !== undefined;
+    count(scope, 1, metered ? tokens : 0, atMs);
+    flags += metered ? holds.requests + holds.tokens : holds.requests;
+  }
+  if (scope.rules.quota !== undefined && scope.quota !== undefined) {
+    scope.quota = { ...scope.quota, reserved: scope.quota.reserved + tokens };
+    scope.quotaChanged = true;
+    flags += holds.quota;
+  }
+  if (usesOf(scope.rules) & uses.leases) {
+    flags += holds.lease;
+    hold(scope, id, { tokens, atMs, flags }, atMs + opened.leaseMs);
+  }
+  return [{ scope: at, flags }];
+}
+
+function shadowRefusals({ at, shed, over }: Asked): Refusal[] {
+  const refusals: Refusal[] = shed === undefined ? [] : [{ scope: at, limit: shed }];
+  return over ? [...refusals, { scope: at, limit: 'quota' }] : refusals;
+}
+
+function spent(asked: readonly Asked[], opened: Opened): number {
+  const quotas = asked.map(({ at }) => scopeAt(opened, at)).filter(({ rules }) => rules.quota !== undefined);
+  const state = quotas.at(-1)?.quota;
+  return state === undefined ? -1 : state.used + state.reserved;
+}
+
+function figures(
+  asked: readonly Asked[],
+  opened: Opened,
+): { requests: Figure | null; tokens: Figure | null } {
+  const requests: Figure[] = [];
+  const tokens: Figure[] = [];
+  for (const { rates, bucketRules, rules } of asked.map(({ at }) => scopeAt(opened, at))) {
+    if (rates === undefined || rules.shadow === true) continue;
+    const { requestsPerMinute: rpm, tokensPerMinute: tpm } = rules.limits ?? {};
+    if (bucketRules) {
+      requests.push({ limit: Math.floor(bucketRules.burst), ...bucketLeft(rates.bucket, bucketRules) });
+    }
+    if (rpm !== undefined) requests.push({ limit: rpm, ...windowLeft(rates.requests, rpm, opened.nowMs) });
+    if (tpm !== undefined) tokens.push({ limit: tpm, ...windowLeft(rates.tokens, tpm, opened.nowMs) });
+  }
+  return { requests: tightest(requests), tokens: tightest(tokens) };
+}
+
+const tightest = (all: readonly Figure[]): Figure | null =>
+  all.reduce<Figure | null>((best, one) => (best && best.remaining <= one.remaining ? best : one), null);

@@ -1,0 +1,34 @@
+/** Requests under way, each by a lease that ends by itself unless it is renewed. The name says what it holds. */
+import { holds } from './batch.ts';
+
+/** Name → expiry, ms since 1970. */
+export type Leases = ReadonlyMap<string, number>;
+
+export interface LeaseTerms {
+  /** The estimate. */
+  readonly tokens: number;
+  readonly atMs: number;
+  /** Sum of `holds`. */
+  readonly flags: number;
+}
+
+export const leaseName = (id: string, { tokens, atMs, flags }: LeaseTerms): string =>
+  `${id}:${tokens}:${atMs}:${flags}`;
+
+/** @throws Error when the name is not of a lease */
+export function termsOf(name: string): LeaseTerms {
+  const [, tokens, atMs, flags] = /:(\d+):(\d+):(\d+)$/.exec(name) ?? [];
+  if (flags === undefined) throw new Error(`not the name of a lease: ${name}`);
+  return { tokens: Number(tokens), atMs: Number(atMs), flags: Number(flags) };
+}
+
+export const has = (flags: number, flag: keyof typeof holds): boolean => (flags & holds[flag]) !== 0;
+
+/** Up to `max` of those that have expired, the oldest first, in the order of Redis. */
+export function expiredLeases(leases: Leases, nowMs: number, max: number): string[] {
+  return [...leases]
+    .filter(([, expiryMs]) => expiryMs <= nowMs)
+    .sort(([a, x], [b, y]) => x - y || (a < b ? -1 : 1))
+    .slice(0, max)
+    .map(([name]) => name);
+}

@@ -1,0 +1,103 @@
+/** A scope of a batch while its ops run: what is stored, as of now, and whether it has changed. */
+import type { LimitScope } from './batch.ts';
+import { has, leaseName, termsOf, type LeaseTerms } from './leases.ts';
+import { currentQuota, settledQuota, type QuotaState } from './quota.ts';
+import { amended, emptyWindow, rolled, type SlidingWindow } from './sliding-window.ts';
+import { refilled, taken, unusedBucket, type Bucket, type BucketRules } from './token-bucket.ts';
+import { burstOf } from './wire.ts';
+
+/** Rates of a scope as stored. */
+export interface Rates {
+  readonly bucket: Bucket;
+  readonly requests: SlidingWindow;
+  readonly tokens: SlidingWindow;
+}
+
+export interface StoredScope {
+  readonly rates?: Rates | undefined;
+  readonly leases: ReadonlyMap<string, number>;
+  readonly quota?: QuotaState | undefined;
+}
+
+export interface OpenScope {
+  readonly rules: LimitScope;
+  /** Undefined: requests per second are not limited. */
+  readonly bucketRules: BucketRules | undefined;
+  /** Undefined: the scope has no rates, or nothing is stored of a scope that is looked after. */
+  rates: Rates | undefined;
+  ratesChanged: boolean;
+  readonly leases: Map<string, number>;
+  quota: QuotaState | undefined;
+  quotaChanged: boolean;
+}
+
+export function openScope(rules: LimitScope, stored: StoredScope | undefined, nowMs: number): OpenScope {
+  const { limits } = rules;
+  const rps = limits?.requestsPerSecond;
+  const bucketRules = rps === undefined || !limits ? undefined : { rps, burst: burstOf(limits) };
+  const leases = new Map(stored?.leases);
+  return {
+    rules,
+    bucketRules,
+    rates: currentRates(rules, stored?.rates, bucketRules, nowMs),
+    ratesChanged: false,
+    leases,
+    quota: currentQuota(stored?.quota, rules.quota, leases.size),
+    quotaChanged: false,
+  };
+}
+
+/** What is to be stored; rates and quota that did not change stay as they were. */
+export const closeScope = (scope: OpenScope, stored: StoredScope | undefined): StoredScope => ({
+  rates: scope.ratesChanged ? scope.rates : stored?.rates,
+  leases: scope.leases,
+  quota: scope.quotaChanged ? scope.quota : stored?.quota,
+});
+
+function currentRates(
+  { limits }: LimitScope,
+  stored: Rates | undefined,
+  bucketRules: BucketRules | undefined,
+  nowMs: number,
+): Rates | undefined {
+  const limited = limits && (limits.requestsPerSecond ?? limits.requestsPerMinute ?? limits.tokensPerMinute);
+  if (limits === undefined ? stored === undefined : limited === undefined) return undefined;
+  const bucket = stored?.bucket ?? unusedBucket;
+  return {
+    bucket: bucketRules ? refilled(bucket, bucketRules, nowMs) : bucket,
+    requests: rolled(stored?.requests ?? emptyWindow, nowMs),
+    tokens: rolled(stored?.tokens ?? emptyWindow, nowMs),
+  };
+}
+
+/** Counts requests and tokens, or gives them back (negative) in the window of `atMs`. */
+export function count(scope: OpenScope, requests: number, tokens: number, atMs: number): void {
+  const { rates, bucketRules } = scope;
+  if (rates === undefined) return;
+  scope.rates = {
+    bucket: bucketRules && requests !== 0 ? taken(rates.bucket, bucketRules, requests) : rates.bucket,
+    requests: amended(rates.requests, requests, atMs),
+    tokens: amended(rates.tokens, tokens, atMs),
+  };
+  scope.ratesChanged = true;
+}
+
+/** Replaces an estimate by what was used. */
+export function replaceEstimate(scope: OpenScope, { flags, tokens, atMs }: LeaseTerms, used: number): void {
+  if (has(flags, 'tokens')) count(scope, 0, used - tokens, atMs);
+  if (has(flags, 'quota') && scope.quota !== undefined) {
+    scope.quota = settledQuota(scope.quota, tokens, used);
+    scope.quotaChanged = true;
+  }
+}
+
+export const hold = (scope: OpenScope, id: string, terms: LeaseTerms, expiryMs: number): void =>
+  void scope.leases.set(leaseName(id, terms), expiryMs);
+
+/** Ends these leases and gives back what they held. */
+export function expire(scope: OpenScope, names: readonly string[]): void {
+  for (const name of names) {
+    scope.leases.delete(name);
+    replaceEstimate(scope, termsOf(name), 0);
+  }
+}

@@ -1,0 +1,39 @@
+/** Tokens of a period: what was used, and apart from it what requests under way have reserved. */
+import type { Quota } from './batch.ts';
+import { never } from './sliding-window.ts';
+
+export interface QuotaState {
+  readonly used: number;
+  readonly reserved: number;
+  /** Of the period that `used` belongs to, ms since 1970. */
+  readonly startMs: number;
+}
+
+/** What is held will be given back, nobody knows when. */
+export const soonMs = 1000;
+
+/** The state as of the running period; undefined when nothing is stored and no quota is given. */
+export function currentQuota(
+  stored: QuotaState | undefined,
+  quota: Quota | undefined,
+  inFlight: number,
+): QuotaState | undefined {
+  const state = stored ?? (quota && { used: quota.used, reserved: 0, startMs: quota.periodStartMs });
+  if (state === undefined) return undefined;
+  // Where nobody holds a lease, nothing can be reserved: what a lost lease left behind heals here.
+  const reserved = inFlight > 0 ? state.reserved : 0;
+  return quota !== undefined && state.startMs < quota.periodStartMs
+    ? { used: 0, reserved, startMs: quota.periodStartMs }
+    : { ...state, reserved };
+}
+
+/** 0: the tokens fit; -1: not in this period; else only reservations are in the way. */
+export function quotaWaitMs({ used, reserved }: QuotaState, total: number, tokens: number): number {
+  if (used >= total || used + tokens > total) return never;
+  return used + reserved + tokens > total ? soonMs : 0;
+}
+
+/** An estimate replaced by what was used. */
+export function settledQuota(state: QuotaState, estimate: number, used: number): QuotaState {
+  return { ...state, reserved: Math.max(0, state.reserved - estimate), used: state.used + used };
+}

@@ -1,0 +1,14 @@
+/** Names of what limits keep in Redis. Keys of one scope share its hash tag. */
+
+export const limitKeys = {
+  /** String: `level at` of the token bucket, then `start previous current` of the windows of requests and of tokens. */
+  rates: (tag: string) => `lp:{${tag}}:rates`,
+  /** Sorted set: `<request id>:<estimate>:<admitted at ms>:<what it holds>` → expiry in ms since 1970. */
+  leases: (tag: string) => `lp:{${tag}}:leases`,
+  /** Hash: used, reserved, start (of the period, ms since 1970). */
+  quota: (tag: string) => `lp:{${tag}}:quota`,
+  /** Sorted set: tag of a scope that has leases or a quota → when it was used last, ms since 1970. */
+  tags: 'lp:limits:tags',
+  /** Sorted set: gateway worker → its last sign of life, ms since 1970. */
+  workers: 'lp:{g}:workers',
+} as const;
