@@ -115,7 +115,7 @@ function quotaOf(quota: KeyQuota, { startMs, endMs }: PeriodBounds, shadow: bool
     total: quota.total,
     used: isOfThisPeriod ? quota.used : 0,
     periodStartMs: startMs,
-    periodEndMs: endMs,
+    periodEndMs: endMs === Infinity ? 0 : endMs,
     shadow,
   };
 }
