@@ -11,7 +11,7 @@ const scriptsInside = {
     onLoad({ filter: /[\\/]libs[\\/].*\.ts$/ }, async ({ path }) => {
       const source = await readFile(path, 'utf8');
       const scripts = [];
-      const contents = source.replace(/new URL\('(\.[^']*\.lua)', import\.meta\.url\)/g, (_, file) => {
+      const contents = source.replace(/new URL\('(\.[\w./-]*\.lua)', import\.meta\.url\)/g, (_, file) => {
         const script = join(dirname(path), file);
         scripts.push(script);
         return `new URL(${JSON.stringify(`data:text/x-lua,${encodeURIComponent(readFileSync(script, 'utf8'))}`)})`;

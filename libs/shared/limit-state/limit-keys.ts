@@ -5,7 +5,7 @@ export const limitKeys = {
   rates: (tag: string) => `lp:{${tag}}:rates`,
   /** Sorted set: `<request id>:<estimate>:<admitted at ms>:<what it holds>` → expiry in ms since 1970. */
   leases: (tag: string) => `lp:{${tag}}:leases`,
-  /** Hash: used, reserved, start (of the period, ms since 1970). */
+  /** Hash: used, reserved, start and end of the period (ms since 1970; end 0: none). */
   quota: (tag: string) => `lp:{${tag}}:quota`,
   /** Sorted set: tag of a scope that has leases or a quota → when it was used last, ms since 1970. */
   tags: 'lp:limits:tags',

@@ -16,6 +16,7 @@ const quota = fc.record({
   total: fc.integer({ min: 0, max: 2000 }),
   used: fc.integer({ min: 0, max: 100 }),
   periodStartMs: fc.constant(0),
+  periodEndMs: fc.constantFrom(0, 5, 20),
   shadow: fc.boolean(),
 });
 

@@ -8,8 +8,9 @@ export type ScriptRunner = Pick<Redis | Cluster, 'eval' | 'evalsha'>;
 
 export interface ScriptDefinition<Call, Raw, Reply> {
   /**
-   * `new URL('./name.lua', import.meta.url)`, written exactly so: the bundler puts the text in its place. Several files
-   * are one chunk, in this order: a `local` of one is seen by the next.
+   * `new URL('…', import.meta.url)` of a `.lua` file beside it, in one expression and with plain quotes: the bundler
+   * looks for that and puts the text in its place. Several files are one chunk, in this order: a `local` of one is seen
+   * by the next.
    */
   readonly file: URL | readonly URL[];
   /** Every key the script touches; on a Redis Cluster they have to share one hash tag. */

@@ -38,27 +38,20 @@ interface Asked extends Opinion {
 export function admit(op: Admit, opened: Opened): Admitted | Refused {
   const ask = (at: number): Asked => ({ at, ...opinion(scopeAt(opened, at), op.tokens, opened.nowMs) });
   const base = op.scopes.map(ask);
-  let refused = longest(base);
-  let alternative: Asked | undefined;
-  if (refused === undefined && op.alternatives !== undefined && op.alternatives.length > 0) {
-    alternative = choose(op.alternatives.map(ask));
-    if (alternative?.refusal !== undefined) refused = alternative;
-  }
+  const refusing = longest(base);
+  const alternative = refusing === undefined ? choose((op.alternatives ?? []).map(ask)) : undefined;
   const asked = alternative === undefined ? base : [...base, alternative];
-  const held = refused === undefined ? asked.flatMap((one) => charge(one, op, opened)) : [];
-  const told = { ...figures(asked, opened), shadowRefusals: asked.flatMap(shadowRefusals) };
+  const refused = refusing ?? alternative;
+  const shadow = asked.flatMap(shadowRefusals);
   if (refused?.refusal !== undefined) {
-    const { limit, waitMs } = refused.refusal;
-    return { granted: false, scope: refused.at, limit, retryAfterMs: waitMs, ...told };
+    const { limit, waitMs: retryAfterMs } = refused.refusal;
+    const refusal = { granted: false, scope: refused.at, limit, retryAfterMs } as const;
+    return { ...refusal, ...figures(asked, opened), shadowRefusals: shadow };
   }
+  const held = asked.map((one) => charge(one, op, opened));
   const lease = { id: op.id, tokens: op.tokens, atMs: opened.nowMs, holds: held };
-  return {
-    granted: true,
-    alternative: alternative?.at ?? -1,
-    lease,
-    ...told,
-    quotaSpent: spent(asked, opened),
-  };
+  const granted = { granted: true, alternative: alternative?.at ?? -1, lease } as const;
+  return { ...granted, ...figures(asked, opened), shadowRefusals: shadow, quotaSpent: spent(asked, opened) };
 }
 
 function scopeAt({ scopes }: Opened, at: number): OpenScope {
@@ -93,16 +86,19 @@ function choose(alternatives: readonly Asked[]): Asked | undefined {
 
 function opinion(scope: OpenScope, tokens: number, nowMs: number): Opinion {
   const byRates = ratesRefusal(scope, tokens, nowMs);
-  const isShadow = scope.rules.shadow === true;
-  const { quota } = scope.rules;
-  const quotaWait = quota && scope.quota ? quotaWaitMs(scope.quota, quota.total, tokens) : 0;
-  const enforced = isShadow ? undefined : byRates;
-  const refuses = quotaWait !== 0 && quota?.shadow === false;
+  const byQuota = quotaRefusal(scope, tokens);
+  const { shadow, quota } = scope.rules;
+  const enforced = shadow === true ? undefined : byRates;
   return {
-    refusal: refuses ? longer(enforced, { limit: 'quota', waitMs: quotaWait }) : enforced,
-    shed: isShadow ? byRates?.limit : undefined,
-    over: quotaWait !== 0 && quota?.shadow === true,
+    refusal: byQuota && quota?.shadow === false ? longer(enforced, byQuota) : enforced,
+    shed: shadow === true ? byRates?.limit : undefined,
+    over: byQuota !== undefined && quota?.shadow === true,
   };
+}
+
+function quotaRefusal({ rules: { quota }, quota: state }: OpenScope, tokens: number): Wait | undefined {
+  const waitMs = quota && state ? quotaWaitMs(state, quota.total, tokens) : 0;
+  return waitMs === 0 ? undefined : { limit: 'quota', waitMs };
 }
 
 function ratesRefusal(scope: OpenScope, tokens: number, nowMs: number): Wait | undefined {
@@ -120,7 +116,7 @@ function ratesRefusal(scope: OpenScope, tokens: number, nowMs: number): Wait | u
   return found;
 }
 
-function charge({ at, shed }: Asked, { id, tokens }: Admit, opened: Opened): [Hold] {
+function charge({ at, shed }: Asked, { id, tokens }: Admit, opened: Opened): Hold {
   const scope = scopeAt(opened, at);
   const { nowMs: atMs } = opened;
   let flags = 0;
@@ -138,7 +134,7 @@ function charge({ at, shed }: Asked, { id, tokens }: Admit, opened: Opened): [Ho
     flags += holds.lease;
     hold(scope, id, { tokens, atMs, flags }, atMs + opened.leaseMs);
   }
-  return [{ scope: at, flags }];
+  return { scope: at, flags };
 }
 
 function shadowRefusals({ at, shed, over }: Asked): Refusal[] {

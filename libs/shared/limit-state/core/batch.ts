@@ -21,6 +21,8 @@ export interface Quota {
   readonly used: number;
   /** Start of the running period, ms since 1970; what is stored with an earlier start counts as 0. */
   readonly periodStartMs: number;
+  /** End of the running period, ms since 1970; 0: it has none. Kept for those who reset quotas that nobody uses. */
+  readonly periodEndMs: number;
   /** Would-be refusals are reported, not enforced. Use is counted all the same. */
   readonly shadow: boolean;
 }

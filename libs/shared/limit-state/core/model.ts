@@ -108,7 +108,7 @@ function undo(scope: OpenScope, name: string, terms: LeaseTerms): boolean {
 
 function reset(scope: OpenScope | undefined, periodStartMs: number): number {
   if (scope?.quota === undefined || scope.quota.startMs >= periodStartMs) return 0;
-  scope.quota = { ...scope.quota, used: 0, startMs: periodStartMs };
+  scope.quota = { ...scope.quota, used: 0, startMs: periodStartMs, endMs: 0 };
   scope.quotaChanged = true;
   return 1;
 }

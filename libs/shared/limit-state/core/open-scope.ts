@@ -4,7 +4,7 @@ import { has, leaseName, termsOf, type LeaseTerms } from './leases.ts';
 import { currentQuota, settledQuota, type QuotaState } from './quota.ts';
 import { amended, emptyWindow, rolled, type SlidingWindow } from './sliding-window.ts';
 import { refilled, taken, unusedBucket, type Bucket, type BucketRules } from './token-bucket.ts';
-import { burstOf } from './wire.ts';
+import { burstOf, hasRates } from './wire.ts';
 
 /** Rates of a scope as stored. */
 export interface Rates {
@@ -12,6 +12,8 @@ export interface Rates {
   readonly requests: SlidingWindow;
   readonly tokens: SlidingWindow;
 }
+
+const unusedRates: Rates = { bucket: unusedBucket, requests: emptyWindow, tokens: emptyWindow };
 
 export interface StoredScope {
   readonly rates?: Rates | undefined;
@@ -60,13 +62,12 @@ function currentRates(
   bucketRules: BucketRules | undefined,
   nowMs: number,
 ): Rates | undefined {
-  const limited = limits && (limits.requestsPerSecond ?? limits.requestsPerMinute ?? limits.tokensPerMinute);
-  if (limits === undefined ? stored === undefined : limited === undefined) return undefined;
-  const bucket = stored?.bucket ?? unusedBucket;
+  if (limits === undefined ? stored === undefined : !hasRates(limits)) return undefined;
+  const { bucket, requests, tokens } = stored ?? unusedRates;
   return {
     bucket: bucketRules ? refilled(bucket, bucketRules, nowMs) : bucket,
-    requests: rolled(stored?.requests ?? emptyWindow, nowMs),
-    tokens: rolled(stored?.tokens ?? emptyWindow, nowMs),
+    requests: rolled(requests, nowMs),
+    tokens: rolled(tokens, nowMs),
   };
 }
 

@@ -7,6 +7,8 @@ export interface QuotaState {
   readonly reserved: number;
   /** Of the period that `used` belongs to, ms since 1970. */
   readonly startMs: number;
+  /** Of the same period; 0: it has none, or nobody used the key since a reset. */
+  readonly endMs: number;
 }
 
 /** What is held will be given back, nobody knows when. */
@@ -18,14 +20,21 @@ export function currentQuota(
   quota: Quota | undefined,
   inFlight: number,
 ): QuotaState | undefined {
-  const state = stored ?? (quota && { used: quota.used, reserved: 0, startMs: quota.periodStartMs });
+  const state =
+    stored ?? (quota && { used: quota.used, reserved: 0, startMs: quota.periodStartMs, endMs: 0 });
   if (state === undefined) return undefined;
   // Where nobody holds a lease, nothing can be reserved: what a lost lease left behind heals here.
   const reserved = inFlight > 0 ? state.reserved : 0;
-  return quota !== undefined && state.startMs < quota.periodStartMs
-    ? { used: 0, reserved, startMs: quota.periodStartMs }
-    : { ...state, reserved };
+  if (quota === undefined) return { ...state, reserved };
+  const hasPassed = state.startMs < quota.periodStartMs;
+  const used = hasPassed ? 0 : state.used;
+  const startMs = hasPassed ? quota.periodStartMs : state.startMs;
+  return { used, reserved, startMs, endMs: endOf(quota, startMs) ?? state.endMs };
 }
+
+/** Undefined where the clock of the asker is behind: it speaks of a period that has been ended. */
+const endOf = ({ periodEndMs }: Quota, startMs: number): number | undefined =>
+  periodEndMs === 0 || periodEndMs > startMs ? periodEndMs : undefined;
 
 /** 0: the tokens fit; -1: not in this period; else only reservations are in the way. */
 export function quotaWaitMs({ used, reserved }: QuotaState, total: number, tokens: number): number {

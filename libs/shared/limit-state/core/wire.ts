@@ -9,6 +9,7 @@ import type {
   LimitOp,
   LimitReply,
   LimitScope,
+  RateLimits,
   Refusal,
   Refused,
 } from './batch.ts';
@@ -28,25 +29,23 @@ const limitNames: readonly LimitName[] = [
 const windowsMs = 120_000;
 const unlimited = -1;
 
+export const hasRates = (limits: RateLimits): boolean =>
+  (limits.requestsPerSecond ?? limits.requestsPerMinute ?? limits.tokensPerMinute) !== undefined;
+
 /** Sum of `uses`. A scope without limits is one that is looked after: all of it is read. */
 export function usesOf({ limits, quota }: LimitScope): number {
   if (limits === undefined) return uses.rates + uses.leases + uses.quota;
-  const rates = limits.requestsPerSecond ?? limits.requestsPerMinute ?? limits.tokensPerMinute;
+  const rates = hasRates(limits) ? uses.rates : 0;
   const leased = limits.maxConcurrent ?? limits.tokensPerMinute ?? quota;
-  return (
-    (rates === undefined ? 0 : uses.rates) +
-    (leased === undefined ? 0 : uses.leases) +
-    (quota === undefined ? 0 : uses.quota)
-  );
+  return rates + (leased === undefined ? 0 : uses.leases) + (quota === undefined ? 0 : uses.quota);
 }
 
-export function burstOf({ requestsPerSecond = 0, burst }: RateLimitsOf): number {
+export function burstOf({ requestsPerSecond = 0, burst }: RateLimits): number {
   return burst !== undefined && burst > 0 ? burst : Math.max(1, 2 * requestsPerSecond);
 }
-type RateLimitsOf = NonNullable<LimitScope['limits']>;
 
 /** How long rates are kept: until the bucket is full and both windows have passed, whichever is later. */
-function ratesTtlMs(limits: RateLimitsOf | undefined): number {
+function ratesTtlMs(limits: RateLimits | undefined): number {
   if (limits === undefined) return 0; // what is stored keeps its time
   const rps = limits.requestsPerSecond ?? 0;
   return rps > 0 ? Math.max(windowsMs, Math.ceil((burstOf(limits) / rps) * 1000)) : windowsMs;
@@ -57,21 +56,25 @@ export function encodeBatch({ leaseMs, scopes, ops }: Batch): string {
 }
 
 function encodeScope(scope: LimitScope): number[] {
-  const { limits, quota } = scope;
-  const rps = limits?.requestsPerSecond ?? unlimited;
+  const { limits = {}, quota } = scope;
   const encoded = [
     usesOf(scope),
-    rps,
-    rps === unlimited || limits === undefined ? 0 : burstOf(limits),
-    limits?.requestsPerMinute ?? unlimited,
-    limits?.tokensPerMinute ?? unlimited,
-    limits?.maxConcurrent ?? unlimited,
+    orUnlimited(limits.requestsPerSecond),
+    limits.requestsPerSecond === undefined ? 0 : burstOf(limits),
+    orUnlimited(limits.requestsPerMinute),
+    orUnlimited(limits.tokensPerMinute),
+    orUnlimited(limits.maxConcurrent),
     scope.shadow === true ? 1 : 0,
-    ratesTtlMs(limits),
+    ratesTtlMs(scope.limits),
   ];
-  if (quota !== undefined) encoded.push(quota.total, quota.used, quota.periodStartMs, quota.shadow ? 1 : 0);
+  if (quota !== undefined) {
+    const { total, used, periodStartMs, periodEndMs, shadow } = quota;
+    encoded.push(total, used, periodStartMs, periodEndMs, shadow ? 1 : 0);
+  }
   return encoded;
 }
+
+const orUnlimited = (limit: number | undefined): number => limit ?? unlimited;
 
 function encodeOp(op: LimitOp): unknown[] {
   switch (op.op) {

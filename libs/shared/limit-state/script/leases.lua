@@ -21,7 +21,7 @@ end
 local function release(s, name)
   if not s.known[name] then return false end
   s.known[name], s.added[name], s.gone[name] = nil, nil, true
-  s.in_flight = s.in_flight - 1
+  s.in_flight, s.touched = s.in_flight - 1, s.touched + 1
   return true
 end
 
@@ -30,12 +30,13 @@ local function hold(s, name)
   s.in_flight = s.in_flight + 1
 end
 
--- Ends up to `count` expired leases and gives back what they held.
+-- Ends up to `count` expired leases and gives back what they held. Redis does not know yet what this batch touched.
 local function purge(s, count)
   local purged = 0
   if not s.leases then return purged end
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', s.leases, '-inf', now, 'LIMIT', 0, count)) do
-    if not s.gone[name] and not s.added[name] then
+  local expired = redis.call('ZRANGEBYSCORE', s.leases, '-inf', now, 'LIMIT', 0, count + s.touched)
+  for _, name in ipairs(expired) do
+    if purged < count and not s.gone[name] and not s.added[name] then
       local tokens, at, flags = string.match(name, ':(%d+):(%d+):(%d+)$')
       s.known[name] = true
       release(s, name)

@@ -22,19 +22,21 @@ end
 
 -- No quota is known without a stored one or a seed. Where nobody holds a lease, nothing can be reserved.
 local function read_quota(s)
-  local stored = redis.call('HMGET', s.quota, 'used', 'reserved', 'start')
+  local stored = redis.call('HMGET', s.quota, 'used', 'reserved', 'start', 'end')
   s.used, s.start = tonumber(stored[1] or s.seed), tonumber(stored[3] or s.period or 0)
   s.reserved = s.in_flight > 0 and tonumber(stored[2] or 0) or 0
   if s.period and s.start < s.period then s.used, s.start = 0, s.period end
+  local ends = s.period_end or -1
+  s.ends = (ends == 0 or ends > s.start) and ends or tonumber(stored[4] or 0)
 end
 
 local function read(def)
   local uses, s = def[1], { rps = def[2], burst = def[3], rpm = def[4], tpm = def[5], concurrent = def[6] }
   s.shadow, s.ttl = def[7] == 1, def[8]
-  s.total, s.seed, s.period, s.quota_shadow = def[9], def[10], def[11], def[12] == 1
+  s.total, s.seed, s.period, s.period_end, s.quota_shadow = def[9], def[10], def[11], def[12], def[13] == 1
   if uses % 2 == 1 then s.rates = next_key() read_rates(s) end
   if uses % 4 >= 2 then
-    s.leases, s.known, s.added, s.gone = next_key(), {}, {}, {}
+    s.leases, s.known, s.added, s.gone, s.touched = next_key(), {}, {}, {}, 0
     s.in_flight = redis.call('ZCARD', s.leases)
   end
   if uses >= 4 then s.quota = next_key() read_quota(s) end
@@ -50,6 +52,6 @@ local function write(s)
     else redis.call('SET', s.rates, text, 'KEEPTTL') end
   end
   if s.quota_changed then
-    redis.call('HSET', s.quota, 'used', s.used, 'reserved', s.reserved, 'start', s.start)
+    redis.call('HSET', s.quota, 'used', s.used, 'reserved', s.reserved, 'start', s.start, 'end', s.ends)
   end
 end

@@ -39,7 +39,7 @@ end
 local function renew(op)
   return each_hold(op, function(s, _, name)
     if not name or not s.known[name] then return false end
-    s.added[name] = now + lease_ms
+    s.added[name], s.touched = now + lease_ms, s.touched + 1
     return true
   end)
 end
@@ -47,6 +47,6 @@ end
 local function reset(op)
   local s, start = scopes[op[2] + 1], op[3]
   if not s.used or s.start >= start then return 0 end
-  s.used, s.start, s.quota_changed = 0, start, true
+  s.used, s.start, s.ends, s.quota_changed = 0, start, 0, true
   return 1
 end
