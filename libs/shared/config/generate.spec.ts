@@ -7,7 +7,10 @@ import { KeyFile } from './core/schema/keys.ts';
 import { ConfigFile } from './core/schema/config-file.ts';
 import { schemaOf, settingsOf } from './core/known-keys.ts';
 import { notBuilt } from './core/not-built.ts';
+import { checkAuth } from './core/check-auth.ts';
+import { checkLimits } from './core/check-limits.ts';
 import { checkLinks } from './core/check-links.ts';
+import { checkStorage } from './core/check-storage.ts';
 import { validate } from './core/validate.ts';
 import { outdatedFiles } from './generate.ts';
 
@@ -78,7 +81,8 @@ test('every setting that is documented but not built stands in the reference', (
 test('the examples of the reference are one valid config', () => {
   const yaml = readYaml('examples.yaml', Object.values(examples).join('\n'), {});
   const { value, problems } = validate(yaml, ConfigFile);
-  expect([...yaml.problems, ...problems, ...checkLinks(value)]).toEqual([]);
+  const links = [checkLinks(value), checkStorage(value), checkAuth(value, true), checkLimits(value)].flat();
+  expect([...yaml.problems, ...problems, ...links]).toEqual([]);
   const blocks = settings.filter(
     ([path, node]) => /^\w+$/.test(path) && (node.properties ?? node.items) !== undefined,
   );

@@ -26,6 +26,7 @@ test('a file with one backend has every documented default', () => {
     idle_timeout: 120_000,
     max_header_bytes: 65_536,
     max_body_size: 10_485_760,
+    trusted_proxies: [],
     drain_timeout: 30_000,
   });
   expect(config.backends).toEqual([
@@ -38,6 +39,7 @@ test('a file with one backend has every documented default', () => {
       headers: {},
       include_usage: true,
       credential: undefined,
+      limits: {},
     },
   ]);
   expect(config.auth).toMatchObject({ enabled: false, pipeline: [] });
@@ -45,7 +47,7 @@ test('a file with one backend has every documented default', () => {
   expect(config.usage).toEqual({ enabled: false, include_request_body: false, reporters: [] });
   expect(config.logging.access).toMatchObject({ enabled: true, format: 'json', output: 'stdout' });
   expect(config.metrics).toMatchObject({ enabled: true, path: '/metrics' });
-  expect(config.redis.url).toBeUndefined();
+  expect(config.redis).toEqual({ url: undefined, cluster: false });
   expect(config.data_dir).toBe(resolve('data'));
 });
 
@@ -135,8 +137,18 @@ describe('keys', () => {
             status: 'active',
             starts_at: null,
             expires_at: null,
+            denied_ips: [],
+            allowed_ips: [],
+            allowed_models: [],
+            total_quota: null,
+            used_quota: 0,
+            quota_reset_period: 'never',
+            last_reset_at: null,
+            balance: null,
+            limits: {},
           },
         ],
+        hook: undefined,
       },
     ]);
   });
@@ -167,12 +179,12 @@ describe('keys', () => {
     );
     write('keys:\n  - key: sk-12345678\n    user_id: alice\n', 'team/keys.yaml');
     expect(loadConfig(config, {}).auth.pipeline).toMatchObject([{ name: 'f', keys: [{ user_id: 'alice' }] }]);
-    write('keys:\n  - key: sk-12345678\n    user: alice\n    total_quota: 5\n', 'team/keys.yaml');
+    write('keys:\n  - key: sk-12345678\n    user: alice\n    totl_quota: 5\n', 'team/keys.yaml');
     expect(checkConfig(config, {}).text.split('\n')).toEqual([
       expect.stringMatching(
         /team\/keys\.yaml:3:5 {2}keys\[0\]\.user: unknown key; did you mean keys\[0\]\.user_id\?$/,
       ),
-      expect.stringMatching(/team\/keys\.yaml:4:5 {2}keys\[0\]\.total_quota: documented, but not built/),
+      expect.stringMatching(/team\/keys\.yaml:4:5 {2}keys\[0\]\.totl_quota: unknown key; did you mean/),
       expect.stringMatching(/2 problems$/),
     ]);
   });

@@ -11,7 +11,7 @@ import { findForeignDialect } from './core/not-built.ts';
 import { ConfigError, sortProblems } from './core/problem.ts';
 import type { Problem } from './core/problem.ts';
 import { readYaml } from './core/read-yaml.ts';
-import type { YamlFile } from './core/read-yaml.ts';
+import type { Path, YamlFile } from './core/read-yaml.ts';
 import { resolveConfig } from './core/resolve.ts';
 import type { Config } from './core/resolve.ts';
 import { ConfigFile } from './core/schema/config-file.ts';
@@ -72,7 +72,7 @@ export function loadWithWarnings(path: string, env: Env): LoadedConfig {
     inDataDir: join,
     providers,
   });
-  return { config: freeze(config), warnings: deprecations(yaml) };
+  return { config: freeze(config), warnings: deprecations(yaml, (blocks as ConfigFile).auth) };
 }
 
 function problemOfWhole(yaml: YamlFile): Problem | undefined {
@@ -103,26 +103,42 @@ function contradictingListen(yaml: YamlFile): Finding[] {
   ];
 }
 
-function deprecations(yaml: YamlFile): Problem[] {
-  return isGiven(yaml, 'listen') ? [yaml.problem(['listen'], 'deprecated, write server.listen', 'key')] : [];
+function deprecations(yaml: YamlFile, { pipeline }: ConfigFile['auth']): Problem[] {
+  const listen: Path[] = isGiven(yaml, 'listen') ? [['listen']] : [];
+  const hooks = pipeline.flatMap((provider, i) =>
+    (['lua_script', 'lua_script_file'] as const)
+      .filter((key) => provider[key] !== undefined)
+      .map((key): Path => ['auth', 'pipeline', i, key]),
+  );
+  return [...listen, ...hooks].map((path) => {
+    return yaml.problem(path, `deprecated, write ${newSpelling[String(path.at(-1))] ?? ''}`, 'key');
+  });
 }
+
+const newSpelling: Readonly<Record<string, string>> = {
+  listen: 'server.listen',
+  lua_script: 'lua.script',
+  lua_script_file: 'lua.path',
+};
 
 /** What is wrong with the address in the environment, and a cluster that nothing names. */
 function redisProblems(yaml: YamlFile, { redis }: Blocks, env: Env): Problem[] {
-  const url = env['LLMPROXY_REDIS_URL'];
-  const cluster = redis?.cluster ?? false;
-  if (url === undefined || url === '') {
-    if (!cluster || redis?.url !== undefined) return [];
-    return [
-      yaml.problem(['redis', 'url'], 'is required for a cluster, or LLMPROXY_REDIS_URL in the environment'),
-    ];
+  const url = env['LLMPROXY_REDIS_URL'] || undefined;
+  if (url === undefined) {
+    if (redis?.cluster !== true || redis.url !== undefined) return [];
+    const message = 'is required for a cluster, or LLMPROXY_REDIS_URL in the environment';
+    return [yaml.problem(['redis', 'url'], message)];
   }
-  const result = redisUrls().safeParse(url);
-  const message = result.success
-    ? redis?.url === undefined && redisTargetProblem({ url, cluster })
-    : result.error.issues[0]?.message;
-  if (!message) return [];
+  const message = environmentProblem(url, redis);
+  if (message === undefined) return [];
   return [{ file: 'environment', line: 0, column: 0, path: 'LLMPROXY_REDIS_URL', message }];
+}
+
+function environmentProblem(url: string, redis: Blocks['redis']): string | undefined {
+  const result = redisUrls().safeParse(url);
+  if (!result.success) return result.error.issues[0]?.message;
+  const isUsed = redis !== undefined && redis.url === undefined;
+  return isUsed ? redisTargetProblem({ url, cluster: redis.cluster }, ['redis']) : undefined;
 }
 
 function freeze<T>(value: T): T {

@@ -1,6 +1,7 @@
 /** What is wrong with an entry of `storage`, or with the Redis of the gateway. */
 import { repeated } from './check-links.ts';
 import type { Blocks, Finding } from './check-links.ts';
+import { renderPath } from './problem.ts';
 import type { Path } from './read-yaml.ts';
 import type { ConfigFile } from './schema/config-file.ts';
 import { redisServers } from './schema/leaves.ts';
@@ -69,20 +70,25 @@ interface Target {
 
 /** A URL of several servers, a socket or a database number, where the kind of Redis does not have it. */
 function redisTarget(target: Target, at: Path): Finding[] {
-  const message = redisTargetProblem(target);
+  const message = redisTargetProblem(target, at);
   return message === undefined ? [] : [{ path: [...at, 'url'], message }];
 }
 
-/** Why a Redis cannot be reached this way; undefined: it can, as far as the words tell. */
-export function redisTargetProblem({ url, cluster }: Target): string | undefined {
+/**
+ * Why a Redis cannot be reached this way; undefined: it can, as far as the words tell.
+ * @param at the block that says `cluster`
+ */
+export function redisTargetProblem({ url, cluster }: Target, at: Path): string | undefined {
   if (url === undefined) return undefined;
   const servers = redisServers(url);
   if (!cluster) {
-    return servers.length > 1 ? 'several servers are a Redis Cluster: set cluster to true' : undefined;
+    return servers.length > 1
+      ? `several servers are a Redis Cluster: set ${renderPath([...at, 'cluster'])} to true`
+      : undefined;
   }
   if (servers.some((server) => server.startsWith('unix:'))) {
     return 'a Redis Cluster is not reached over a socket: write redis://host:6379';
   }
-  const elsewhere = servers.some((server) => !/^rediss?:\/\/[^/]+\/?(0)?(\?.*)?$/.test(server));
+  const elsewhere = servers.some((server) => !/^(rediss?:\/\/)?[^/]+\/?0?(\?.*)?$/.test(server));
   return elsewhere ? 'a Redis Cluster has database 0 only: remove the number' : undefined;
 }

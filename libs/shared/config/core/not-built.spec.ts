@@ -23,8 +23,8 @@ test('values that are not built belong to a setting that exists, and are none of
 test.each([
   [['server', 'tls'], undefined, 'server.tls'],
   [['server', 'tls', 'cert_file'], undefined, 'server.tls'],
-  [['api_keys', 3, 'denied_ips'], undefined, 'api_keys.*.denied_ips'],
-  [['keys', 0, 'total_quota'], undefined, 'keys.*.total_quota'],
+  [['backends', 3, 'models'], undefined, 'backends.*.models'],
+  [['auth', 'pipeline', 0, 'redis', 'addr'], undefined, 'auth.pipeline.*.redis.addr'],
   [['routing', 'load_balance'], 'latency_based', 'routing.load_balance'],
   [['routing', 'load_balance'], 'weighted', undefined],
   [['server', 'tlss'], undefined, undefined],

@@ -45,7 +45,7 @@ All mistakes are told at once, each with its place:
 \`\`\`text
 config.yaml:3:5  backends[0].weigth: unknown key; did you mean backends[0].weight?
 config.yaml:4:14  backends[0].timeout: a duration needs a unit: write 30s or 500ms, not a bare number
-config.yaml:9:1  rate_limit: documented, but not built in this version (rate limits)
+config.yaml:9:1  hooks: documented, but not built in this version (hooks)
 \`\`\`
 
 Messages never repeat a value, because it may be a secret on the wrong line.

@@ -133,16 +133,18 @@ function hookOf({ provider: { name, lua }, hookText }: ReadProvider): Hook | und
 }
 
 function keyOf({ created_at: _, updated_at: __, rate_limit, ...key }: KeyEntry): Key {
-  const { total_quota: quota = null } = key;
   return {
     ...key,
-    name: key.name ?? null,
-    user_id: key.user_id ?? null,
-    starts_at: key.starts_at ?? null,
-    expires_at: key.expires_at ?? null,
-    total_quota: quota === null || quota < 0 ? null : quota,
-    last_reset_at: key.last_reset_at ?? null,
-    balance: key.balance ?? null,
+    name: orNull(key.name),
+    user_id: orNull(key.user_id),
+    starts_at: orNull(key.starts_at),
+    expires_at: orNull(key.expires_at),
+    total_quota: quotaOf(key.total_quota),
+    last_reset_at: orNull(key.last_reset_at),
+    balance: orNull(key.balance),
     limits: key.limits ?? rate_limit ?? {},
   };
 }
+
+const orNull = <T>(value: T | undefined): T | null => value ?? null;
+const quotaOf = (tokens = -1): number | null => (tokens < 0 ? null : tokens);

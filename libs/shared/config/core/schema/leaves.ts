@@ -2,6 +2,7 @@
  * The kinds of value a setting can have. A `title` in the metadata is the name of the kind in the docs. Messages
  * never repeat the value: it may be a secret on the wrong line.
  */
+import { parseRanges } from '@llmproxy/client-ip';
 import { parseDuration } from '@llmproxy/time';
 import { z } from 'zod';
 
@@ -171,13 +172,12 @@ export const instant = () =>
     .transform((at) => (typeof at === 'string' ? Date.parse(at) : at === null ? null : at * 1000))
     .meta({ title: 'time' });
 
-const addressOrRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]);
 const noRange = 'expected an address or a range, like 10.0.0.7, 10.0.0.0/8 or 2001:db8::/32';
 /** An IP address, or a range of them in CIDR notation. */
 export const addressRange = () =>
   z
     .string({ error: wrong(noRange) })
-    .refine((text) => addressOrRange.safeParse(text).success, { error: noRange })
+    .refine((text) => parseRanges([text]) !== undefined, { error: noRange })
     .meta({ title: 'address range' });
 
 const noZone = 'expected a time zone like UTC or Europe/Berlin';
@@ -208,14 +208,21 @@ export const unixSocket = () =>
 const noRedis = 'expected redis://host:6379, rediss://… for TLS, or unix:///path/to/redis.sock';
 const redisUrl = /^(rediss?:\/\/[^/\s]|unix:\/\/\/)\S*$/;
 
-/** The servers named by a Redis URL: one, or the seeds of a cluster. */
-export const redisServers = (url: string): string[] => url.split(/,(?=rediss?:\/\/|unix:\/\/)/);
+// Before a scheme, or before a name without `user@`: a further server. Any other comma is part of a password.
+const betweenServers = /,(?=rediss?:\/\/|unix:\/\/|[^,@]+(?:,|$))/;
+const hostAndPort = /^[^/\s@,]+$/;
+
+/** The servers named by a Redis URL: one, or the seeds of a cluster, of which the further ones may lack a scheme. */
+export const redisServers = (url: string): string[] => url.split(betweenServers);
 
 /** The URL of a Redis server, or several of a cluster with commas between. */
 export const redisUrls = () =>
   z
     .string({ error: wrong(noRedis) })
-    .refine((text) => redisServers(text).every((url) => redisUrl.test(url)), { error: noRedis })
+    .refine(
+      (text) => redisServers(text).every((url, i) => redisUrl.test(url) || (i > 0 && hostAndPort.test(url))),
+      { error: noRedis },
+    )
     .meta({ title: 'URL', pattern: String.raw`^(rediss?://[^/\s]|unix:///)\S*$` });
 
 /** Every block that has this switch is on as soon as it is written down. */
