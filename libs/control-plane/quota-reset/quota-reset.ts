@@ -1,0 +1,100 @@
+/**
+ * Sweeps at a steady pace, whatever the number of schedulers: the ticks come from one BullMQ job scheduler, which all
+ * replicas share. Two sweeps at once, after a stall for instance, do no harm.
+ */
+import { bullPrefix, closeRedis, connectForQueues } from '@llmproxy/redis';
+import type { RedisClient, RedisLog, RedisTarget } from '@llmproxy/redis';
+import { Queue, Worker } from 'bullmq';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createSweep, type Sweep, type SweepEvents } from './sweep.ts';
+
+export interface QuotaResetOptions extends SweepEvents {
+  redis: RedisTarget;
+  /** Between two sweeps. Default: 10 s. */
+  intervalMs?: number;
+  log: RedisLog;
+}
+
+export interface QuotaReset {
+  /** Resolves when the first sweep is due. Waits for Redis. */
+  start(): Promise<void>;
+  isConnected(): boolean;
+  /** Stops the sweep under way; the next scheduler goes on. */
+  close(): Promise<void>;
+}
+
+const queueName = 'limits';
+const scheduleId = 'sweep';
+const intervalMsDefault = 10_000;
+const closeMsMax = 2_000;
+
+export function openQuotaReset(options: QuotaResetOptions): QuotaReset {
+  const { intervalMs = intervalMsDefault } = options;
+  const connectionName = 'llmproxy-scheduler';
+  const redis = connectForQueues({ ...options.redis, connectionName, log: options.log });
+  const queue = new Queue(queueName, { connection: redis, prefix: bullPrefix });
+  queue.on('error', () => undefined); // outages are told once, by the connection
+  const stop = new AbortController();
+  const sweep = createSweep({ ...options, redis });
+  let worker: Worker | undefined;
+
+  // A schedule can be lost: with a Redis that keeps nothing on disk, or with a scheduler killed between taking a tick
+  // and queueing the next.
+  const heal = async (): Promise<void> => {
+    const { next = 0 } = (await queue.getJobScheduler(scheduleId)) ?? {};
+    if (next < Date.now() - 2 * intervalMs) await schedule(queue, intervalMs);
+  };
+  return {
+    async start() {
+      await schedule(queue, intervalMs);
+      if (stop.signal.aborted) return;
+      worker = startWorker(sweep, { redis, signal: stop.signal });
+      await worker.waitUntilReady();
+      void repeat(heal, intervalMs, stop.signal);
+    },
+    isConnected: () => redis.status === 'ready',
+    async close() {
+      stop.abort();
+      // While Redis is away its commands wait, and so would we.
+      await atMost(worker?.close(), closeMsMax);
+      await atMost(queue.close(), closeMsMax);
+      await closeRedis(redis);
+    },
+  };
+}
+
+function startWorker(sweep: Sweep, { redis, signal }: { redis: RedisClient; signal: AbortSignal }): Worker {
+  // What Redis interrupted is made up for by the next tick.
+  const worker = new Worker(queueName, () => sweep(signal).catch(() => undefined), {
+    connection: redis,
+    prefix: bullPrefix,
+  });
+  worker.on('error', () => undefined);
+  return worker;
+}
+
+async function schedule(queue: Queue, intervalMs: number): Promise<void> {
+  await queue.upsertJobScheduler(
+    scheduleId,
+    { every: intervalMs },
+    { name: 'sweep', opts: { removeOnComplete: true, removeOnFail: true } },
+  );
+}
+
+async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await delay(everyMs, undefined, { signal, ref: false });
+    } catch {
+      return; // closed
+    }
+    await work().catch(() => undefined);
+  }
+}
+
+async function atMost(work: Promise<unknown> | undefined, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([work?.catch(() => undefined), late]);
+  clearTimeout(timer);
+}
