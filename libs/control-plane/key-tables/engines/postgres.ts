@@ -1,0 +1,96 @@
+import pg from 'pg';
+import { plainInteger, rfc3339 } from '../core/field-value.ts';
+import { errorField, type Engine, type Row } from '../engine.ts';
+
+const connectMs = 5_000;
+/** More than the statement may take: the server's own answer comes first. */
+const graceMs = 1_000;
+const dataException = '22';
+
+const words: Readonly<Record<string, string>> = {
+  '28P01': 'the login is refused',
+  '28000': 'the login is refused',
+  '3D000': 'the database does not exist',
+  '42P01': 'the table does not exist',
+  '42703': 'a column does not exist',
+  '42501': 'the user may not read the table',
+  '57014': 'the query took too long',
+};
+
+const { builtins } = pg.types;
+const parsers: Readonly<Record<number, (text: string) => unknown>> = {
+  [builtins.INT8]: (text) => plainInteger(BigInt(text)),
+  // The driver would take times without a zone for the local time of this process.
+  [builtins.DATE]: rfc3339,
+  [builtins.TIMESTAMP]: rfc3339,
+  [builtins.TIMESTAMPTZ]: rfc3339,
+};
+const types = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+    (format === 'binary' ? undefined : parsers[oid]) ??
+    (pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown),
+};
+
+export function postgresEngine(url: string, connectionsMax: number): Engine {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connectionsMax,
+    connectionTimeoutMillis: connectMs,
+    keepAlive: true,
+    application_name: 'llmproxy key-lookup',
+    types: types as pg.CustomTypesConfig,
+  });
+  pool.on('error', () => undefined); // an idle connection that breaks is replaced at the next lookup
+  return {
+    dialect: {
+      quote: '"',
+      placeholder: (n) => `$${n}`,
+      exactly: (column) => `cast(${column} as text) collate "C"`,
+      exactParameter: (placeholder) => placeholder,
+      select: () => 'select',
+    },
+    rows: (query, key, timeoutMs) => inReadOnlyTransaction(pool, { query, key, timeoutMs }),
+    cannotHold: (cause) => String(errorField(cause, 'code')).startsWith(dataException),
+    describe: (cause) => {
+      const code = errorField(cause, 'code');
+      if (typeof code !== 'string') return 'not reachable';
+      return `${words[code] ?? 'failed'} (${code})`;
+    },
+    close: () => pool.end(),
+  };
+}
+
+interface Question {
+  query: string;
+  key: string;
+  timeoutMs: number;
+}
+
+/**
+ * Settings of the transaction rather than of the connection: a pooler such as PgBouncer hands the connection on to
+ * others, and refuses settings at its start.
+ */
+async function inReadOnlyTransaction(pool: pg.Pool, { query, key, timeoutMs }: Question): Promise<Row[]> {
+  const client = await pool.connect();
+  const run = (text: string, values?: string[]) =>
+    client.query<Row>({
+      text,
+      ...(values && { values }),
+      query_timeout: timeoutMs + graceMs,
+    } as pg.QueryConfig);
+  let usable = false;
+  try {
+    await run(`begin read only; set local statement_timeout = ${Math.ceil(timeoutMs)}`);
+    const { rows } = await run(query, [key, key]).catch(async (cause: unknown) => {
+      // An answer with an SQLSTATE leaves the connection well, so that odd keys do not cost one each.
+      usable = /^[0-9A-Z]{5}$/.test(String(errorField(cause, 'code')));
+      if (usable) await run('rollback');
+      throw cause;
+    });
+    await run('commit');
+    usable = true;
+    return rows;
+  } finally {
+    client.release(!usable);
+  }
+}
