@@ -37,6 +37,6 @@ test.each([
     [1, ['1970-01-01T00:00:00.000Z']],
   ],
   [{ requests_per_minute: 5 }, { requests_per_minute: 5 }],
-])('no limit is lost on the way: %j becomes %j', (value, expected) => {
+])('no limit is lost on the way (%#)', (value, expected) => {
   expect(plainValue(value)).toEqual(expected);
 });
