@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { loadConfig, type Config } from '@llmproxy/config';
 import { openDeadLetters, type DeadLetters } from '@llmproxy/delivery';
-import { redisUrlOf } from './redis-of.ts';
+import { redisOf } from './redis-of.ts';
 
 const help = 'usage: llmproxy dead-letters list|replay [-c FILE] [--reporter NAME] [--id ID]…';
 
@@ -29,7 +29,7 @@ export async function deadLettersCommand(args: string[]): Promise<number> {
     LLMPROXY_DEMO_URL: 'http://127.0.0.1:1', // the demo config names it; no command but start needs its value
     ...process.env,
   });
-  const letters = openDeadLetters({ redisUrl: redisUrlOf(config) });
+  const letters = openDeadLetters({ redis: redisOf(config) });
   try {
     for (const reporter of reportersOf(config, values.reporter)) {
       if (action === 'list') await list(letters, reporter, Number(values.limit));

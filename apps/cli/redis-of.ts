@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '@llmproxy/config';
+import type { RedisTarget } from '@llmproxy/redis';
 
 const noteIn = (dataDir: string): string => join(dataDir, 'embedded-redis.url');
 
@@ -11,10 +12,11 @@ export function noteEmbeddedRedis(dataDir: string, url: string): void {
 }
 
 /** @throws Error saying what to do when the config names no Redis and none was ever embedded for its data folder */
-export function redisUrlOf(config: Config): string {
-  if (config.redis.url !== undefined) return config.redis.url;
+export function redisOf(config: Config): RedisTarget {
+  const { url, cluster } = config.redis;
+  if (url !== undefined) return { url, cluster };
   try {
-    return readFileSync(noteIn(config.data_dir), 'utf8').trim();
+    return { url: readFileSync(noteIn(config.data_dir), 'utf8').trim() };
   } catch {
     throw new Error(
       `the config names no redis.url, and no "llmproxy start" has run with the data folder ${config.data_dir}. ` +

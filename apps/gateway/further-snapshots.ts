@@ -1,12 +1,12 @@
 /** Series that no worker has: the queue's depth, the state of Redis, and those of other processes of this machine. */
 import { Gauge, Registry } from 'prom-client';
 import { Client } from 'undici';
-import { closeRedis, connectRedis } from '@llmproxy/redis';
+import { closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
 import type { Logger, MetricsSnapshot } from '@llmproxy/telemetry';
 import { queueDepth, usageQueueName } from '@llmproxy/usage-queue';
 
 export interface FurtherSnapshotsOptions {
-  redisUrl: string;
+  redis: RedisTarget;
   /** Management listeners that answer `/metrics.json`: `unix:/path` or `http://host:port`. */
   peers: readonly string[];
   log: Logger;
@@ -15,9 +15,9 @@ export interface FurtherSnapshotsOptions {
 const redisDeadlineMs = 500;
 const peerDeadlineMs = 1_000;
 
-export function openFurtherSnapshots({ redisUrl, peers, log }: FurtherSnapshotsOptions) {
+export function openFurtherSnapshots({ redis: target, peers, log }: FurtherSnapshotsOptions) {
   const redis = connectRedis({
-    url: redisUrl,
+    ...target,
     connectionName: 'llmproxy-gateway-primary',
     commandTimeoutMs: redisDeadlineMs,
   });

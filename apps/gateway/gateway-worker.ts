@@ -1,6 +1,7 @@
 /** One gateway worker process: listens, serves, and on SIGTERM drains. */
 import type { Config } from '@llmproxy/config';
 import type { Inbound } from '@llmproxy/exchange';
+import type { RedisTarget } from '@llmproxy/redis';
 import { probeAnswer, type Logger, type Readiness } from '@llmproxy/telemetry';
 import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
 import { createGatewayServer } from './server.ts';
@@ -11,8 +12,8 @@ const metricsTimeoutMs = 5_000;
 const tell = (message: ToPrimary): void => void process.send?.(message);
 
 /** Serves until SIGTERM, then drains; resolves when all is closed. */
-export async function runGatewayWorker(config: Config, redisUrl: string, log: Logger): Promise<void> {
-  await using resources = openResources(config, redisUrl, log);
+export async function runGatewayWorker(config: Config, redis: RedisTarget, log: Logger): Promise<void> {
+  await using resources = openResources(config, redis, log);
   const metricsTexts = new PendingAnswers<string>();
   process.on('message', (message: ToWorker) => void receive(message, resources, metricsTexts));
   const server = createGatewayServer({

@@ -1,7 +1,7 @@
 /** Which backends the scheduler found well. Without a fresh verdict a backend counts as healthy. */
 import type { Config } from '@llmproxy/config';
 import { followVerdicts, isHealthy, type HealthVerdict } from '@llmproxy/health-verdicts';
-import { closeRedis, connectRedis } from '@llmproxy/redis';
+import { closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
 import type { Logger } from '@llmproxy/telemetry';
 
 export interface HealthFeed {
@@ -15,10 +15,14 @@ const pollMs = 1_000;
 const commandTimeoutMs = 1_000;
 
 /** Follows the verdicts in Redis; with health checks off only the state of Redis is watched. */
-export function followHealth(redisUrl: string, healthCheck: Config['health_check'], log: Logger): HealthFeed {
+export function followHealth(
+  redis: RedisTarget,
+  healthCheck: Config['health_check'],
+  log: Logger,
+): HealthFeed {
   const connect = (connectionName: string) =>
     connectRedis({
-      url: redisUrl,
+      ...redis,
       connectionName,
       commandTimeoutMs,
       log: (level, message) => log[level](message),

@@ -1,7 +1,9 @@
 /** The data plane: `main.js --config <file> [--listen <address>] [--metrics-peer <url>]…`. */
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
-import { ConfigError, loadConfig, type Config } from '@llmproxy/config';
+import { endWith } from '@llmproxy/app-life';
+import { loadConfig, requiredRedis, type Config } from '@llmproxy/config';
+import type { RedisTarget } from '@llmproxy/redis';
 import { createLogger } from '@llmproxy/telemetry';
 import { runGatewayWorker } from './gateway-worker.ts';
 import { openFurtherSnapshots } from './further-snapshots.ts';
@@ -15,26 +17,20 @@ const { values: flags } = parseArgs({
   },
 });
 
-function configOrExit(): { config: Config; redisUrl: string } {
+function configOrExit(): { config: Config; redis: RedisTarget } {
   try {
     const loaded = loadConfig(flags.config, process.env);
     const config = flags.listen ? { ...loaded, server: { ...loaded.server, listen: flags.listen } } : loaded;
-    const redisUrl = config.redis.url;
-    if (redisUrl !== undefined) return { config, redisUrl };
-    console.error(
-      'redis.url is not set: the gateway shares its state in Redis. Set it, or LLMPROXY_REDIS_URL.',
-    );
+    return { config, redis: requiredRedis(config, flags.config) };
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    console.error(error.message);
+    return endWith(error);
   }
-  return process.exit(78); // EX_CONFIG
 }
 
-const { config, redisUrl } = configOrExit();
+const { config, redis } = configOrExit();
 const log = createLogger({ level: config.log.level, app: 'gateway' });
 if (cluster.isPrimary) {
-  const further = openFurtherSnapshots({ redisUrl, peers: flags['metrics-peer'], log });
+  const further = openFurtherSnapshots({ redis, peers: flags['metrics-peer'], log });
   const code = await runPrimary({
     workers: config.server.workers,
     drainTimeoutMs: config.server.drain_timeout,
@@ -48,6 +44,6 @@ if (cluster.isPrimary) {
   further.close();
   process.exit(code);
 } else {
-  await runGatewayWorker(config, redisUrl, log);
+  await runGatewayWorker(config, redis, log);
   process.exit(0);
 }

@@ -1,6 +1,7 @@
 /** The worker's parts, put together: queue → fan-out → one delivery queue per reporter. */
 import type { Config } from '@llmproxy/config';
 import { openDelivery } from '@llmproxy/delivery';
+import type { RedisTarget } from '@llmproxy/redis';
 import { serveManagement, watchEventLoopLag, type Logger, type Readiness } from '@llmproxy/telemetry';
 import { openUsageConsumer } from '@llmproxy/usage-queue';
 import { Registry } from 'prom-client';
@@ -18,7 +19,7 @@ export interface UsageWorker {
 
 export interface WorkerOptions {
   config: Config;
-  redisUrl: string;
+  redis: RedisTarget;
   log: Logger;
   managementListen?: string | undefined;
 }
@@ -26,15 +27,15 @@ export interface WorkerOptions {
 /** @throws Error when a reporter cannot be built, or the management address is taken */
 export async function openWorker({
   config,
-  redisUrl,
+  redis,
   log,
   managementListen,
 }: WorkerOptions): Promise<UsageWorker> {
   const registry = new Registry();
   const webhooks = config.usage.reporters.filter(({ type }) => type === 'webhook').map(({ name }) => name);
   const metrics = workerMetrics(registry, new Set(webhooks));
-  const delivery = openDelivery({ redisUrl, reporters: reportersOf(config), log, onOutcome: metrics.count });
-  const consumer = openUsageConsumer({ redisUrl, log, handle: delivery.fanOut });
+  const delivery = openDelivery({ redis, reporters: reportersOf(config), log, onOutcome: metrics.count });
+  const consumer = openUsageConsumer({ redis, log, handle: delivery.fanOut });
   watchQueues(registry, { usageDepth: consumer.depth, reporters: delivery.states });
   watchEventLoopLag(registry);
 

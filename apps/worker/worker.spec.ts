@@ -140,7 +140,7 @@ async function ended(
 
 function produce(redisUrl: string) {
   const producer = openUsageProducer({
-    redisUrl,
+    redis: { url: redisUrl },
     spoolDir: freshFolder(),
     log: silent,
     batchMax: 10,
@@ -204,7 +204,7 @@ test('a dead webhook delays no row, is counted, and gets its events once it is r
   expect(worker.output().match(/reporter fails/g)).toHaveLength(1);
 
   webhook.status = 204;
-  const letters = openDeadLetters({ redisUrl: redis.url });
+  const letters = openDeadLetters({ redis });
   onTestFinished(() => letters.close());
   expect(await letters.replayDeadLetters('billing', 'all')).toBe(30);
   await expect.poll(() => metric(management, 'llmproxy_webhook_success_total'), patient).toBe(30);

@@ -1,5 +1,5 @@
 /** Deliveries that failed for the last time: to look at, and to try again once the receiver is well. */
-import { bullPrefix, closeRedis, connectForQueues } from '@llmproxy/redis';
+import { bullPrefix, closeRedis, connectForQueues, type RedisTarget } from '@llmproxy/redis';
 import { deliveryQueueName, type UsageEvent } from '@llmproxy/usage-queue';
 import { Queue, type Job } from 'bullmq';
 
@@ -25,8 +25,8 @@ export interface DeadLetters {
 const page = 100;
 
 /** Opens the dead letters of all reporters of one Redis. */
-export function openDeadLetters(options: { redisUrl: string }): DeadLetters {
-  const connection = connectForQueues({ url: options.redisUrl, connectionName: 'llmproxy dead letters' });
+export function openDeadLetters(options: { redis: RedisTarget }): DeadLetters {
+  const connection = connectForQueues({ ...options.redis, connectionName: 'llmproxy dead letters' });
   const withQueue = async <T>(
     reporter: string,
     work: (queue: Queue<UsageEvent[]>) => Promise<T>,

@@ -2,10 +2,9 @@
  * The queue of one reporter and the worker that empties it. Guarantee: a delivery leaves the queue when the reporter took
  * it, or as a dead letter after the last attempt; nothing that happens to another reporter touches it.
  */
-import { bullPrefix } from '@llmproxy/redis';
+import { bullPrefix, type RedisClient } from '@llmproxy/redis';
 import { deliveryQueueName, queueDepth, type QueueLog, type UsageEvent } from '@llmproxy/usage-queue';
 import { Queue, WaitingError, Worker, type Job, type JobsOptions } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterDelivery, afterFailure, type ReporterHealth } from './core/reporter-health.ts';
 import { retryDelayMs } from './core/retry-schedule.ts';
@@ -15,7 +14,7 @@ import { DeliveryRefused, type Reporter } from './reporter.ts';
 export type DeliveryOutcome = 'delivered' | 'retried' | 'dead';
 
 export interface DeliveryQueueOptions {
-  connection: Redis;
+  connection: RedisClient;
   reporter: Reporter;
   log: QueueLog;
   onOutcome(reporter: string, outcome: DeliveryOutcome, events: number): void;

@@ -1,4 +1,5 @@
-import { redisForTests } from '@llmproxy/real-services';
+import { redisClusterForTests, redisForTests } from '@llmproxy/real-services';
+import type { RedisTarget } from '@llmproxy/redis';
 import type { UsageEvent } from '@llmproxy/usage-queue';
 import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -90,18 +91,23 @@ function flaky(name: string) {
   return state;
 }
 
-async function freshRedis(): Promise<string> {
-  const redis = await redisForTests();
+async function freshRedis(forTests = redisForTests): Promise<RedisTarget> {
+  const redis = await forTests();
   onTestFinished(() => redis[Symbol.asyncDispose]());
-  return redis.url;
+  return redis;
 }
 
-function deliver(redisUrl: string, reporters: Reporter[]) {
+const kinds = [
+  { kind: 'one server', forTests: redisForTests },
+  { kind: 'a cluster', forTests: redisClusterForTests },
+];
+
+function deliver(redis: RedisTarget, reporters: Reporter[]) {
   const told: string[] = [];
   const outcomes: Record<string, number> = {};
   const tell = (fields: object, message: string) => void told.push(`${message} ${JSON.stringify(fields)}`);
   const delivery = openDelivery({
-    redisUrl,
+    redis,
     reporters,
     log: { info: tell, warn: tell, error: tell },
     onOutcome: (reporter, outcome, events) => {
@@ -112,8 +118,8 @@ function deliver(redisUrl: string, reporters: Reporter[]) {
   return { ...delivery, told, outcomes };
 }
 
-function deadLettersOf(redisUrl: string) {
-  const letters = openDeadLetters({ redisUrl });
+function deadLettersOf(redis: RedisTarget) {
+  const letters = openDeadLetters({ redis });
   onTestFinished(() => letters.close());
   return letters;
 }
@@ -139,52 +145,55 @@ test('a webhook receives each event alone, named by its idempotency key and sign
   }
 });
 
-test('with a webhook down, its events become dead letters that can be replayed once, and no other reporter waits', async () => {
-  const redisUrl = await freshRedis();
-  const billing = await receiver(503);
-  const audit = await receiver();
-  const { fanOut, outcomes, states } = deliver(redisUrl, [
-    webhook(billing.url),
-    webhook(audit.url, { name: 'audit' }),
-  ]);
-  const events = [usageEvent(), usageEvent()];
-  const ids = events.map((event) => event.event_id).toSorted();
-  await fanOut(events, 'batch-1');
-  await expect.poll(() => audit.received.length, patient).toBe(2);
-  await expect.poll(() => outcomes['billing dead'], patient).toBe(2);
-  expect(billing.received).toHaveLength(6);
-  expect(outcomes['billing retried']).toBe(4);
+test.each(kinds)(
+  'with a webhook down, its events become dead letters that can be replayed once, and no other reporter waits ($kind)',
+  async ({ forTests }) => {
+    const redis = await freshRedis(forTests);
+    const billing = await receiver(503);
+    const audit = await receiver();
+    const { fanOut, outcomes, states } = deliver(redis, [
+      webhook(billing.url),
+      webhook(audit.url, { name: 'audit' }),
+    ]);
+    const events = [usageEvent(), usageEvent()];
+    const ids = events.map((event) => event.event_id).toSorted();
+    await fanOut(events, 'batch-1');
+    await expect.poll(() => audit.received.length, patient).toBe(2);
+    await expect.poll(() => outcomes['billing dead'], patient).toBe(2);
+    expect(billing.received).toHaveLength(6);
+    expect(outcomes['billing retried']).toBe(4);
 
-  const letters = deadLettersOf(redisUrl);
-  const dead = await letters.listDeadLetters('billing');
-  expect(dead.map(({ id }) => id).toSorted()).toEqual(ids);
-  expect(dead[0]).toMatchObject({ cause: 'answered 503', attempts: 3 });
-  expect(dead.flatMap((letter) => letter.events)).toEqual(expect.arrayContaining(events));
-  expect(await letters.listDeadLetters('billing', { limit: 1 })).toHaveLength(1);
-  expect(await letters.listDeadLetters('audit')).toEqual([]);
+    const letters = deadLettersOf(redis);
+    const dead = await letters.listDeadLetters('billing');
+    expect(dead.map(({ id }) => id).toSorted()).toEqual(ids);
+    expect(dead[0]).toMatchObject({ cause: 'answered 503', attempts: 3 });
+    expect(dead.flatMap((letter) => letter.events)).toEqual(expect.arrayContaining(events));
+    expect(await letters.listDeadLetters('billing', { limit: 1 })).toHaveLength(1);
+    expect(await letters.listDeadLetters('audit')).toEqual([]);
 
-  billing.status = 200;
-  billing.received.length = 0;
-  expect(await letters.replayDeadLetters('billing', [ids[0] ?? '', 'unknown'])).toBe(1);
-  expect(await letters.replayDeadLetters('billing', 'all')).toBe(1);
-  expect(await letters.replayDeadLetters('billing', 'all')).toBe(0);
-  await expect.poll(() => outcomes['billing delivered'], patient).toBe(2);
-  expect(billing.received.map(({ headers }) => headers['idempotency-key']).toSorted()).toEqual(ids);
-  expect(await states()).toContainEqual({
-    name: 'billing',
-    health: expect.any(String),
-    depth: 0,
-    deadLetters: 0,
-  });
-});
+    billing.status = 200;
+    billing.received.length = 0;
+    expect(await letters.replayDeadLetters('billing', [ids[0] ?? '', 'unknown'])).toBe(1);
+    expect(await letters.replayDeadLetters('billing', 'all')).toBe(1);
+    expect(await letters.replayDeadLetters('billing', 'all')).toBe(0);
+    await expect.poll(() => outcomes['billing delivered'], patient).toBe(2);
+    expect(billing.received.map(({ headers }) => headers['idempotency-key']).toSorted()).toEqual(ids);
+    expect(await states()).toContainEqual({
+      name: 'billing',
+      health: expect.any(String),
+      depth: 0,
+      deadLetters: 0,
+    });
+  },
+);
 
 test('letters that fail again while all are replayed are replayed once, not for ever', async () => {
-  const redisUrl = await freshRedis();
+  const redis = await freshRedis();
   const { url, received } = await receiver(500);
-  const { fanOut, outcomes } = deliver(redisUrl, [webhook(url, { attemptsMax: 1 })]);
+  const { fanOut, outcomes } = deliver(redis, [webhook(url, { attemptsMax: 1 })]);
   await fanOut([usageEvent(), usageEvent()], 'batch-1');
   await expect.poll(() => outcomes['billing dead'], patient).toBe(2);
-  const letters = deadLettersOf(redisUrl);
+  const letters = deadLettersOf(redis);
   expect(await letters.replayDeadLetters('billing', 'all')).toBe(2);
   await expect.poll(() => outcomes['billing dead'], patient).toBe(4);
   expect(received).toHaveLength(4);
@@ -233,15 +242,18 @@ test('while a destination is away its deliveries wait without losing attempts, a
   ]);
 });
 
-test('a delivery under way when the worker stops is made by the next worker', async () => {
-  const redisUrl = await freshRedis();
-  const store = flaky('store');
-  const first = deliver(redisUrl, [store.reporter]);
-  const event = usageEvent();
-  await first.fanOut([event], 'batch-1');
-  await expect.poll(() => first.outcomes['store retried'], patient).toBeGreaterThan(0);
-  await first.close(5_000);
-  store.away = false;
-  deliver(redisUrl, [store.reporter]);
-  await expect.poll(() => store.taken, patient).toEqual([event.event_id]);
-});
+test.each(kinds)(
+  'a delivery under way when the worker stops is made by the next worker ($kind)',
+  async ({ forTests }) => {
+    const redis = await freshRedis(forTests);
+    const store = flaky('store');
+    const first = deliver(redis, [store.reporter]);
+    const event = usageEvent();
+    await first.fanOut([event], 'batch-1');
+    await expect.poll(() => first.outcomes['store retried'], patient).toBeGreaterThan(0);
+    await first.close(5_000);
+    store.away = false;
+    deliver(redis, [store.reporter]);
+    await expect.poll(() => store.taken, patient).toEqual([event.event_id]);
+  },
+);

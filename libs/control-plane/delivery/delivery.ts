@@ -1,12 +1,12 @@
 /** Every batch to every reporter, each at its own pace. */
-import { closeRedis, connectForQueues } from '@llmproxy/redis';
+import { closeRedis, connectForQueues, type RedisTarget } from '@llmproxy/redis';
 import { untilGone, type QueueLog, type UsageEvent } from '@llmproxy/usage-queue';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DeliveryQueue, type DeliveryOutcome } from './delivery-queue.ts';
 import type { Reporter } from './reporter.ts';
 
 export interface DeliveryOptions {
-  redisUrl: string;
+  redis: RedisTarget;
   reporters: readonly Reporter[];
   log: QueueLog;
   /** Hears of every attempt that ended. */
@@ -36,8 +36,8 @@ export interface Delivery {
 
 /** Starts delivering; returns at once, whether Redis and the reporters are there or not. */
 export function openDelivery(options: DeliveryOptions): Delivery {
-  const { redisUrl, reporters, log, onOutcome = () => undefined } = options;
-  const connection = connectForQueues({ url: redisUrl, connectionName: 'llmproxy delivery' });
+  const { redis, reporters, log, onOutcome = () => undefined } = options;
+  const connection = connectForQueues({ ...redis, connectionName: 'llmproxy delivery' });
   connection.setMaxListeners(0); // every queue listens
   const queues = reporters.map((reporter) => {
     return { name: reporter.name, queue: new DeliveryQueue({ connection, reporter, log, onOutcome }) };

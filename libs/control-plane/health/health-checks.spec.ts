@@ -1,8 +1,8 @@
 import { play, startFakeBackend } from '@llmproxy/fake-backend';
-import { redisForTests } from '@llmproxy/real-services';
+import { redisClusterForTests, redisForTests } from '@llmproxy/real-services';
 import { spawnRedisServer } from '@llmproxy/embedded-redis';
 import { publishVerdict, readVerdicts, type HealthVerdict } from '@llmproxy/health-verdicts';
-import { bullPrefix, closeRedis, connectRedis } from '@llmproxy/redis';
+import { bullPrefix, closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,11 +27,16 @@ const often: ProbeRules = {
 /** No second tick comes while a test runs. */
 const rarely: ProbeRules = { ...often, intervalMs: 3_600_000 };
 
-async function privateRedis() {
-  const place = await redisForTests();
+async function privateRedis(forTests = redisForTests): Promise<RedisTarget> {
+  const place = await forTests();
   cleanups.push(() => place[Symbol.asyncDispose]());
-  return place.url;
+  return place;
 }
+
+const kinds = [
+  { kind: 'one server', forTests: redisForTests },
+  { kind: 'a cluster', forTests: redisClusterForTests },
+];
 
 async function fakeBackend() {
   const backend = await startFakeBackend();
@@ -43,12 +48,12 @@ const waitMs = { timeout: 10_000, interval: 5 };
 const until = (condition: () => boolean | Promise<boolean>) => vi.waitUntil(condition, waitMs);
 
 /** Runs health checks, and shows what they found. */
-function run(redisUrl: string, backends: Record<string, string>, rules: ProbeRules) {
-  const redis = connectRedis({ url: redisUrl, connectionName: 'spec', whenDown: 'queue' });
+function run(target: RedisTarget, backends: Record<string, string>, rules: ProbeRules) {
+  const redis = connectRedis({ ...target, connectionName: 'spec', whenDown: 'queue' });
   const changes: HealthVerdict[] = [];
   const probes: ProbeOutcome[] = [];
   const options: HealthChecksOptions = {
-    redisUrl,
+    redis: target,
     backends: Object.entries(backends).map(([name, url]) => ({
       name,
       url,
@@ -78,18 +83,21 @@ test('a backend is probed at once, then again and again, and its verdict is publ
   expect(changes).toEqual([]); // it was thought healthy before, too
 });
 
-test('a backend that fails as often as the threshold says is unhealthy, until it recovers', async () => {
-  const backend = await fakeBackend();
-  backend.on('/health', play.bytes('', 'text/plain', { status: 500 }));
-  const { start, changes, verdict } = run(await privateRedis(), { a: backend.url }, often);
-  await start();
-  await until(() => changes.length === 1);
-  expect(changes[0]).toMatchObject({ backend: 'a', healthy: false, error: 'answered 500 instead of 200' });
-  expect((await verdict('a'))?.healthy).toBe(false);
-  backend.on('/health', play.bytes('ok'));
-  await until(() => changes.length === 2);
-  expect(changes[1]).toMatchObject({ backend: 'a', healthy: true, error: null });
-});
+test.each(kinds)(
+  'a backend that fails as often as the threshold says is unhealthy, until it recovers ($kind)',
+  async ({ forTests }) => {
+    const backend = await fakeBackend();
+    backend.on('/health', play.bytes('', 'text/plain', { status: 500 }));
+    const { start, changes, verdict } = run(await privateRedis(forTests), { a: backend.url }, often);
+    await start();
+    await until(() => changes.length === 1);
+    expect(changes[0]).toMatchObject({ backend: 'a', healthy: false, error: 'answered 500 instead of 200' });
+    expect((await verdict('a'))?.healthy).toBe(false);
+    backend.on('/health', play.bytes('ok'));
+    await until(() => changes.length === 2);
+    expect(changes[1]).toMatchObject({ backend: 'a', healthy: true, error: null });
+  },
+);
 
 test('a backend that hangs does not keep another one from being probed', async () => {
   const hanging = await fakeBackend();
@@ -106,34 +114,37 @@ test('a backend that hangs does not keep another one from being probed', async (
 });
 
 test('a scheduler that starts later leaves a fresh verdict to the one that found it', async () => {
-  const url = await privateRedis();
+  const target = await privateRedis();
   const backend = await fakeBackend();
-  const first = run(url, { a: backend.url }, rarely);
+  const first = run(target, { a: backend.url }, rarely);
   await first.start();
   await until(async () => (await first.verdict('a')) !== undefined);
   await first.redis.del('lp:{b:a}:probe');
-  const second = run(url, { a: backend.url }, rarely);
+  const second = run(target, { a: backend.url }, rarely);
   await second.start();
   await second.close();
   expect(backend.requests).toHaveLength(1);
 });
 
-test('several schedulers that start together probe once, not once each', async () => {
-  const url = await privateRedis();
-  const backend = await fakeBackend();
-  const schedulers = [1, 2, 3].map(() => run(url, { a: backend.url }, rarely));
-  await Promise.all(schedulers.map(({ start }) => start()));
-  const [first] = schedulers;
-  await until(async () => (await first?.verdict('a')) !== undefined);
-  await until(async () => (await first?.redis.exists(`${bullPrefix}:health:active`)) === 0);
-  expect(backend.requests).toHaveLength(1);
-});
+test.each(kinds)(
+  'several schedulers that start together probe once, not once each ($kind)',
+  async ({ forTests }) => {
+    const target = await privateRedis(forTests);
+    const backend = await fakeBackend();
+    const schedulers = [1, 2, 3].map(() => run(target, { a: backend.url }, rarely));
+    await Promise.all(schedulers.map(({ start }) => start()));
+    const [first] = schedulers;
+    await until(async () => (await first?.verdict('a')) !== undefined);
+    await until(async () => (await first?.redis.exists(`${bullPrefix}:health:active`)) === 0);
+    expect(backend.requests).toHaveLength(1);
+  },
+);
 
 test('schedulers share the ticks: another one carries on when one is closed', async () => {
-  const url = await privateRedis();
+  const target = await privateRedis();
   const backend = await fakeBackend();
-  const first = run(url, { a: backend.url }, often);
-  const second = run(url, { a: backend.url }, often);
+  const first = run(target, { a: backend.url }, often);
+  const second = run(target, { a: backend.url }, often);
   await Promise.all([first.start(), second.start()]);
   await backend.arrived(2);
   await first.close();
@@ -141,29 +152,33 @@ test('schedulers share the ticks: another one carries on when one is closed', as
   await backend.arrived(before + 3);
 });
 
-test('a backend that is no longer configured has neither schedule nor verdict any more', async () => {
-  const url = await privateRedis();
-  const [kept, gone] = [await fakeBackend(), await fakeBackend()];
-  const before = run(url, { kept: kept.url, '[::1]:8000': gone.url }, rarely);
-  await before.start();
-  await until(async () => (await before.verdict('[::1]:8000')) !== undefined);
-  await before.close();
+test.each(kinds)(
+  'a backend that is no longer configured has neither schedule nor verdict any more ($kind)',
+  async ({ forTests }) => {
+    const target = await privateRedis(forTests);
+    const [kept, gone] = [await fakeBackend(), await fakeBackend()];
+    const before = run(target, { kept: kept.url, '[::1]:8000': gone.url }, rarely);
+    await before.start();
+    await until(async () => (await before.verdict('[::1]:8000')) !== undefined);
+    await before.close();
 
-  const after = run(url, { kept: kept.url }, rarely);
-  await after.start();
-  expect(await after.verdict('[::1]:8000')).toBeUndefined();
-  expect(await after.verdict('kept')).toBeDefined();
-  expect(await after.redis.zrange(`${bullPrefix}:health:repeat`, 0, -1)).toEqual(['kept']);
+    const after = run(target, { kept: kept.url }, rarely);
+    await after.start();
+    expect(await after.verdict('[::1]:8000')).toBeUndefined();
+    expect(await after.verdict('kept')).toBeDefined();
+    expect(await after.redis.zrange(`${bullPrefix}:health:repeat`, 0, -1)).toEqual(['kept']);
 
-  const none = run(url, {}, rarely);
-  await none.start();
-  expect(await none.redis.exists('lp:health', `${bullPrefix}:health:repeat`)).toBe(0);
-});
+    const none = run(target, {}, rarely);
+    await none.start();
+    expect(await none.redis.exists('lp:health')).toBe(0);
+    expect(await none.redis.exists(`${bullPrefix}:health:repeat`)).toBe(0);
+  },
+);
 
 test('a verdict too old for gateways is not built upon', async () => {
-  const url = await privateRedis();
+  const target = await privateRedis();
   const backend = await fakeBackend();
-  const { start, redis, probes, verdict, changes } = run(url, { a: backend.url }, rarely);
+  const { start, redis, probes, verdict, changes } = run(target, { a: backend.url }, rarely);
   const checkedAtMs = Date.now() - 4 * rarely.intervalMs;
   const old = { backend: 'a', healthy: false, streak: 0, checkedAtMs, latencyMs: null, error: 'no answer' };
   await publishVerdict(redis, old);
@@ -187,7 +202,11 @@ test('a Redis that lost everything is given its schedules and verdicts again', a
   };
   const first = await spawn();
   const backend = await fakeBackend();
-  const { start, verdict, isConnected } = run(`unix://${folder}/redis.sock`, { a: backend.url }, often);
+  const { start, verdict, isConnected } = run(
+    { url: `unix://${folder}/redis.sock` },
+    { a: backend.url },
+    often,
+  );
   await start();
   await until(async () => (await verdict('a')) !== undefined);
   await first.stop();
@@ -242,7 +261,7 @@ test('closing gives up probes that hang and waits that have just begun', async (
 });
 
 test('closing does not wait for a Redis that is away', async () => {
-  const { start, close } = run('redis://127.0.0.1:1', { a: 'http://127.0.0.1:1' }, often);
+  const { start, close } = run({ url: 'redis://127.0.0.1:1' }, { a: 'http://127.0.0.1:1' }, often);
   const started = start();
   started.catch(() => undefined);
   await close();

@@ -3,16 +3,16 @@
  * one per backend, which all replicas share. Jobs carry nothing but the backend's name; credentials stay out of Redis.
  */
 import { readVerdicts, removeVerdicts } from '@llmproxy/health-verdicts';
-import { bullPrefix, closeRedis, connectForQueues, type RedisLog } from '@llmproxy/redis';
+import { bullPrefix, closeRedis, connectForQueues } from '@llmproxy/redis';
+import type { RedisClient, RedisLog, RedisTarget } from '@llmproxy/redis';
 import { Queue, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from 'undici';
 import type { ProbedBackend } from './probe-backend.ts';
 import { createProber, type ProberOptions, type Probe } from './prober.ts';
 
 export interface HealthChecksOptions extends Pick<ProberOptions, 'rules' | 'onProbe' | 'onChange'> {
-  redisUrl: string;
+  redis: RedisTarget;
   /** Empty: nothing is probed, and what earlier runs left behind is removed. */
   backends: readonly ProbedBackend[];
   log: RedisLog;
@@ -32,7 +32,7 @@ const closeMsMax = 2_000;
 export function openHealthChecks(options: HealthChecksOptions): HealthChecks {
   const { backends, rules } = options;
   const connectionName = 'llmproxy-scheduler';
-  const redis = connectForQueues({ url: options.redisUrl, connectionName, log: options.log });
+  const redis = connectForQueues({ ...options.redis, connectionName, log: options.log });
   const dispatcher = new Agent({ connect: { timeout: rules.timeoutMs } });
   const queue = new Queue(queueName, { connection: redis, prefix: bullPrefix });
   queue.on('error', () => undefined); // outages are told once, by the connection
@@ -91,7 +91,7 @@ interface Tick {
 function startWorker(
   backends: readonly ProbedBackend[],
   probe: Probe,
-  { redis, signal }: { redis: Redis; signal: AbortSignal },
+  { redis, signal }: { redis: RedisClient; signal: AbortSignal },
 ): Worker<Tick> {
   const byName = new Map(backends.map((backend) => [backend.name, backend]));
   const busy = new Set<string>();
@@ -127,7 +127,7 @@ async function schedule(queue: Queue, backend: string, intervalMs: number): Prom
   );
 }
 
-async function removeOthers(queue: Queue, redis: Redis, backends: ReadonlySet<string>): Promise<void> {
+async function removeOthers(queue: Queue, redis: RedisClient, backends: ReadonlySet<string>): Promise<void> {
   const ids = new Set([...backends].map(scheduleId));
   for (const { key } of await queue.getJobSchedulers())
     if (!ids.has(key)) await queue.removeJobScheduler(key);

@@ -3,8 +3,7 @@
  * way, and none follows another too closely; so the streak that is kept in the verdict counts each interval once.
  */
 import { isHealthy, publishVerdict, readVerdicts, type HealthVerdict } from '@llmproxy/health-verdicts';
-import { redisKeys } from '@llmproxy/redis';
-import type { Redis } from 'ioredis';
+import { redisKeys, type RedisClient } from '@llmproxy/redis';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
 import { probeDelay, shortestGap, type ProbeTiming } from './core/probe-timing.ts';
@@ -21,7 +20,7 @@ export interface ProbeOutcome {
 }
 
 export interface ProberOptions {
-  redis: Redis;
+  redis: RedisClient;
   dispatcher: Dispatcher;
   rules: ProbeRules;
   /** Called after each probe. */
@@ -78,7 +77,7 @@ export function createProber({ redis, dispatcher, rules, onProbe, onChange }: Pr
 }
 
 /** What the last verdict says; one that gateways no longer heed counts as none here too. */
-async function healthOf(redis: Redis, backend: string, rules: ProbeRules): Promise<Health> {
+async function healthOf(redis: RedisClient, backend: string, rules: ProbeRules): Promise<Health> {
   const verdict = (await readVerdicts(redis, [backend])).get(backend);
   if (verdict === undefined) return unprobed;
   const heeded = isHealthy(verdict, Date.now(), Math.max(rules.intervalMs, rules.timeoutMs));

@@ -1,5 +1,6 @@
 export { loadConfig } from './load-config.ts';
 export { checkConfig } from './check-config.ts';
+export { requiredRedis } from './required-redis.ts';
 export { ConfigError } from './core/problem.ts';
 export type { Problem } from './core/problem.ts';
 export { limitsOver } from './core/limits-over.ts';

@@ -2,9 +2,8 @@
  * The contract between the scheduler, which probes backends, and the gateways, which follow what it found: one hash
  * `lp:health` (backend → verdict as JSON) and a channel of the same name that carries each change.
  */
-import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { redisKeys } from '@llmproxy/redis';
+import { redisKeys, type RedisClient } from '@llmproxy/redis';
 
 const HealthVerdict = z.object({
   backend: z.string(),
@@ -38,7 +37,7 @@ export function isHealthy(verdict: HealthVerdict | undefined, nowMs: number, int
  * Stores a verdict and tells the gateways, both or neither.
  * @throws Error when Redis cannot be reached
  */
-export async function publishVerdict(redis: Redis, verdict: HealthVerdict): Promise<void> {
+export async function publishVerdict(redis: RedisClient, verdict: HealthVerdict): Promise<void> {
   const json = JSON.stringify(verdict);
   await whole(
     redis.multi().hset(redisKeys.health, verdict.backend, json).publish(redisKeys.health, json).exec(),
@@ -49,7 +48,7 @@ export async function publishVerdict(redis: Redis, verdict: HealthVerdict): Prom
  * Forgets backends, which count as healthy from then on, and tells the gateways.
  * @throws Error when Redis cannot be reached
  */
-export async function removeVerdicts(redis: Redis, backends: readonly string[]): Promise<void> {
+export async function removeVerdicts(redis: RedisClient, backends: readonly string[]): Promise<void> {
   if (backends.length === 0) return;
   const json = JSON.stringify({ removed: backends });
   await whole(
@@ -67,7 +66,7 @@ export async function removeVerdicts(redis: Redis, backends: readonly string[]):
  * @throws Error when Redis cannot be reached
  */
 export async function readVerdicts(
-  redis: Redis,
+  redis: RedisClient,
   backends?: readonly string[],
 ): Promise<Map<string, HealthVerdict>> {
   if (backends === undefined) return parseAll(Object.entries(await redis.hgetall(redisKeys.health)));
@@ -78,9 +77,9 @@ export async function readVerdicts(
 
 export interface FollowVerdicts {
   /** A connection that may subscribe; it is neither opened nor closed here. */
-  subscriber: Redis;
+  subscriber: RedisClient;
   /** A connection for ordinary commands, best one whose commands fail while Redis is away. */
-  reader: Redis;
+  reader: RedisClient;
   /** Called with all verdicts after each probe and each removal; the map is never changed afterwards. */
   onVerdicts(verdicts: ReadonlyMap<string, HealthVerdict>): void;
   /** How often the hash is read in full, which heals lost messages. Default 1000. */

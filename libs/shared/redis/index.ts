@@ -1,3 +1,6 @@
-export { closeRedis, connectForQueues, connectRedis, redactRedisUrl } from './connect.ts';
-export type { RedisLog } from './connect.ts';
+export { closeRedis, connectForQueues, connectRedis } from './connect.ts';
+export type { RedisClient, RedisConnection } from './connect.ts';
 export { bullPrefix, redisKeys } from './redis-keys.ts';
+export { redactRedisUrl } from './target.ts';
+export type { RedisTarget } from './target.ts';
+export type { RedisLog } from './tell.ts';

@@ -1,33 +1,33 @@
 import { closeRedis, connectForQueues, connectRedis } from '@llmproxy/redis';
-import type { Redis } from 'ioredis';
+import type { RedisClient, RedisTarget } from '@llmproxy/redis';
 
 /** The Redis a queue lives in: an address to connect to, or a client of the caller's, which stays the caller's to close. */
-export type QueueRedis = { redisUrl: string } | { connection: Redis };
+export type QueueRedis = { redis: RedisTarget } | { connection: RedisClient };
 
 /** A client and how to let go of it. */
 export interface QueueConnection {
-  client: Redis;
+  client: RedisClient;
   release(): Promise<void>;
 }
 
 /** A client whose commands fail at once while Redis is away, so that nobody waits for them. */
 export function connectFailingFast(redis: QueueRedis): QueueConnection {
-  return owned(redis, (url) => connectRedis({ url, connectionName: 'llmproxy usage producer' }));
+  return owned(redis, (target) => connectRedis({ ...target, connectionName: 'llmproxy usage producer' }));
 }
 
 /** A client whose commands wait until Redis is back: what a consumer needs. */
 export function connectWaiting(redis: QueueRedis): QueueConnection {
-  return owned(redis, (url) => connectForQueues({ url, connectionName: 'llmproxy usage consumer' }));
+  return owned(redis, (target) => connectForQueues({ ...target, connectionName: 'llmproxy usage consumer' }));
 }
 
 /** Resolves when the client has no connection, at once if it has none now. */
-export function untilGone(client: Redis): Promise<void> {
+export function untilGone(client: RedisClient): Promise<void> {
   if (client.status !== 'ready') return Promise.resolve();
   return new Promise((resolve) => client.once('close', () => resolve()));
 }
 
-function owned(redis: QueueRedis, connect: (url: string) => Redis): QueueConnection {
+function owned(redis: QueueRedis, connect: (target: RedisTarget) => RedisClient): QueueConnection {
   if ('connection' in redis) return { client: redis.connection, release: () => Promise.resolve() };
-  const client = connect(redis.redisUrl);
+  const client = connect(redis.redis);
   return { client, release: () => closeRedis(client) };
 }

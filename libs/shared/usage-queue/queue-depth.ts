@@ -1,8 +1,7 @@
-import { bullPrefix } from '@llmproxy/redis';
-import type { Redis } from 'ioredis';
+import { bullPrefix, type RedisClient } from '@llmproxy/redis';
 
 /** Jobs of a queue not finished yet: waiting, being worked on, or waiting for their next attempt. One round trip. */
-export async function queueDepth(connection: Redis, queue: string): Promise<number> {
+export async function queueDepth(connection: RedisClient, queue: string): Promise<number> {
   const key = (part: string) => `${bullPrefix}:${queue}:${part}`;
   const counts = await Promise.all([
     connection.llen(key('wait')),

@@ -1,7 +1,6 @@
 /** The worker's end of the queue. Guarantee: a batch leaves the queue only after `handle` resolved for it. */
-import { bullPrefix } from '@llmproxy/redis';
+import { bullPrefix, type RedisClient } from '@llmproxy/redis';
 import { UnrecoverableError, Worker, type Job } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { asBatch } from './batch.ts';
 import { connectWaiting, untilGone, type QueueRedis } from './queue-connection.ts';
 import { queueDepth } from './queue-depth.ts';
@@ -85,7 +84,7 @@ function eventsOf(job: Job<unknown>): UsageEvent[] {
 }
 
 /** Tells when Redis goes and when it is back, until the returned function is called. */
-function tellOutages(client: Redis, log: QueueLog): () => void {
+function tellOutages(client: RedisClient, log: QueueLog): () => void {
   let isAway = false;
   const gone = () => {
     if (!isAway) log.warn({}, 'Redis is away; usage events wait');

@@ -67,7 +67,7 @@ const lookForSpoolMs = 10_000;
 const dropFactor = 10;
 
 class BatchingProducer implements UsageProducer {
-  readonly #options: Required<Omit<UsageProducerOptions, 'redisUrl' | 'connection'>>;
+  readonly #options: Required<Omit<UsageProducerOptions, 'redis' | 'connection'>>;
   readonly #redis: QueueConnection;
   readonly #spool: Spool;
   readonly #counts: UsageCounts = { sent: 0, spooled: 0, dropped: 0 };

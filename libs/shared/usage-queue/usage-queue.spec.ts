@@ -1,6 +1,6 @@
-import { redisForTests } from '@llmproxy/real-services';
 import { spawnRedisServer } from '@llmproxy/embedded-redis';
-import { bullPrefix, closeRedis, connectRedis } from '@llmproxy/redis';
+import { redisClusterForTests, redisForTests, startRedisCluster } from '@llmproxy/real-services';
+import { bullPrefix, closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
 import { Queue } from 'bullmq';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,39 +20,55 @@ function freshFolder(): string {
   return folder;
 }
 
-async function freshRedis(): Promise<string> {
-  const redis = await redisForTests();
+async function freshRedis(forTests = redisForTests): Promise<RedisTarget> {
+  const redis = await forTests();
   onTestFinished(() => redis[Symbol.asyncDispose]());
-  return redis.url;
+  return redis;
 }
+
+const kinds = [
+  { kind: 'one server', forTests: redisForTests },
+  { kind: 'a cluster', forTests: redisClusterForTests },
+];
+
+const durable = { appendonly: 'yes', appendfsync: 'always' };
 
 /** A Redis of its own that can be killed and started again on its data. */
 async function killableRedis() {
   const dir = freshFolder();
   const socket = join(dir, 'r.sock');
-  const settings = { dir, save: '', appendonly: 'yes', appendfsync: 'always' };
+  const settings = { dir, save: '', ...durable };
   const start = () => spawnRedisServer({ socket, settings, stopSignal: 'SIGKILL' });
   let server = await start();
   onTestFinished(() => server.stop());
   return {
     url: `unix://${socket}`,
+    cluster: false,
     kill: () => server.stop(),
     restart: async () => void (server = await start()),
   };
 }
 
-function produce(redisUrl: string, options: Partial<UsageProducerOptions> = {}) {
-  const producer = openUsageProducer({ redisUrl, spoolDir: freshFolder(), log: silent, ...options });
+/** A cluster whose server with the queues can be killed and started again on its data. */
+async function killableCluster() {
+  const { url, masterOf, stop } = await startRedisCluster({ settings: durable });
+  onTestFinished(stop);
+  const master = await masterOf(bullPrefix);
+  return { url, cluster: true, kill: () => master.kill(), restart: () => master.restart() };
+}
+
+function produce(redis: RedisTarget, options: Partial<UsageProducerOptions> = {}) {
+  const producer = openUsageProducer({ redis, spoolDir: freshFolder(), log: silent, ...options });
   onTestFinished(() => producer.close());
   return producer;
 }
 
 /** How often each event was handled, by its id. */
-async function consume(redisUrl: string, refuseFirst = 0): Promise<Map<string, number>> {
+async function consume(redis: RedisTarget, refuseFirst = 0): Promise<Map<string, number>> {
   const handled = new Map<string, number>();
   let refused = 0;
   const consumer = openUsageConsumer({
-    redisUrl,
+    redis,
     log: silent,
     handle: (events) => {
       if (refused < refuseFirst) {
@@ -71,55 +87,61 @@ async function consume(redisUrl: string, refuseFirst = 0): Promise<Map<string, n
 const someEvents = (count: number) => Array.from({ length: count }, () => usageEvent());
 const onceEach = (events: readonly UsageEvent[]) => new Map(events.map(({ event_id }) => [event_id, 1]));
 
-async function depth(url: string): Promise<number> {
-  const redis = connectRedis({ url, connectionName: 'spec', whenDown: 'queue' });
+async function depth(target: RedisTarget): Promise<number> {
+  const redis = connectRedis({ ...target, connectionName: 'spec', whenDown: 'queue' });
   return queueDepth(redis, usageQueueName).finally(() => closeRedis(redis));
 }
 
-test('every event that was pushed is handled once, in batches', async () => {
-  const url = await freshRedis();
-  const handled = await consume(url);
-  const producer = produce(url);
+test.each(kinds)('every event that was pushed is handled once, in batches ($kind)', async ({ forTests }) => {
+  const redis = await freshRedis(forTests);
+  const handled = await consume(redis);
+  const producer = produce(redis);
   const events = someEvents(1_050);
   for (const event of events) producer.push(event);
   await producer.flush();
   expect(producer.pending()).toBe(0);
   expect(producer.counts()).toEqual({ sent: 1_050, spooled: 0, dropped: 0 });
   await expect.poll(() => handled, patient).toEqual(onceEach(events));
-  await expect.poll(() => depth(url), patient).toBe(0);
+  await expect.poll(() => depth(redis), patient).toBe(0);
 });
 
-test('a batch that is sent again is queued once, even when it has been handled meanwhile', async () => {
-  const url = await freshRedis();
-  const events = someEvents(10);
-  const send = async () => {
-    const producer = produce(url, { batchMs: 1_000 });
-    for (const event of events) producer.push(event);
-    await producer.close();
-  };
-  await send();
-  await send();
-  expect(await depth(url)).toBe(1);
-  const handled = await consume(url);
-  await expect.poll(() => handled.size, patient).toBe(10);
-  await send();
-  await expect.poll(() => depth(url), patient).toBe(0);
-  expect(handled).toEqual(onceEach(events));
-});
+test.each(kinds)(
+  'a batch that is sent again is queued once, even when it has been handled meanwhile ($kind)',
+  async ({ forTests }) => {
+    const redis = await freshRedis(forTests);
+    const events = someEvents(10);
+    const send = async () => {
+      const producer = produce(redis, { batchMs: 1_000 });
+      for (const event of events) producer.push(event);
+      await producer.close();
+    };
+    await send();
+    await send();
+    expect(await depth(redis)).toBe(1);
+    const handled = await consume(redis);
+    await expect.poll(() => handled.size, patient).toBe(10);
+    await send();
+    await expect.poll(() => depth(redis), patient).toBe(0);
+    expect(handled).toEqual(onceEach(events));
+  },
+);
 
 test('a batch whose handling failed is handled again', async () => {
-  const url = await freshRedis();
-  const handled = await consume(url, 1);
-  const producer = produce(url);
+  const redis = await freshRedis();
+  const handled = await consume(redis, 1);
+  const producer = produce(redis);
   const events = someEvents(3);
   for (const event of events) producer.push(event);
   await expect.poll(() => handled, patient).toEqual(onceEach(events));
 });
 
-test('with Redis killed and restarted while events are pushed, none is lost', async () => {
-  const redis = await killableRedis();
-  const handled = await consume(redis.url);
-  const producer = produce(redis.url, { batchMax: 10, sendMs: 500 });
+test.each([
+  { kind: 'one server', killable: killableRedis },
+  { kind: 'a cluster', killable: killableCluster },
+])('with Redis killed and restarted while events are pushed, none is lost ($kind)', async ({ killable }) => {
+  const redis = await killable();
+  const handled = await consume(redis);
+  const producer = produce(redis, { batchMax: 10, sendMs: 500 });
   const events: UsageEvent[] = [];
   const pushUntil = async (done: () => boolean) => {
     await expect
@@ -142,24 +164,24 @@ test('with Redis killed and restarted while events are pushed, none is lost', as
 test('with Redis away, close leaves every event on disk, and the next gateway sends them', async () => {
   const spoolDir = freshFolder();
   const events = someEvents(250);
-  const before = produce('redis://127.0.0.1:1/', { spoolDir, closeMs: 100 });
+  const before = produce({ url: 'redis://127.0.0.1:1/' }, { spoolDir, closeMs: 100 });
   for (const event of events) before.push(event);
   await before.close();
   expect(before.counts()).toEqual({ sent: 0, spooled: 250, dropped: 0 });
 
-  const url = await freshRedis();
-  const handled = await consume(url);
-  produce(url, { spoolDir });
+  const redis = await freshRedis();
+  const handled = await consume(redis);
+  produce(redis, { spoolDir });
   await expect.poll(() => handled, patient).toEqual(onceEach(events));
   await expect.poll(() => readdirSync(spoolDir), patient).toEqual([]);
 });
 
 test('a Redis that does not answer holds no more events in memory than allowed', async () => {
-  const { url } = await killableRedis(); // of its own, because PAUSE stops a server for everyone
-  const pauser = connectRedis({ url, connectionName: 'spec', whenDown: 'queue' });
+  const redis = await killableRedis(); // of its own, because PAUSE stops a server for everyone
+  const pauser = connectRedis({ ...redis, connectionName: 'spec', whenDown: 'queue' });
   onTestFinished(() => closeRedis(pauser));
-  const handled = await consume(url);
-  const producer = produce(url, { heldMax: 200, sendMs: 5_000 });
+  const handled = await consume(redis);
+  const producer = produce(redis, { heldMax: 200, sendMs: 5_000 });
   producer.push(usageEvent());
   await producer.flush(); // connected
   await pauser.client('PAUSE', 1_500, 'WRITE');
@@ -172,23 +194,23 @@ test('a Redis that does not answer holds no more events in memory than allowed',
 });
 
 test('with neither Redis nor a disk, push goes on and the events wait', async () => {
-  const producer = produce('redis://127.0.0.1:1/', { spoolDir: '/dev/null/spool', closeMs: 10 });
+  const producer = produce({ url: 'redis://127.0.0.1:1/' }, { spoolDir: '/dev/null/spool', closeMs: 10 });
   for (const event of someEvents(300)) producer.push(event);
   await expect.poll(() => producer.pending(), patient).toBe(300);
   expect(producer.counts().dropped).toBe(0);
 });
 
 test('what is no batch goes to the failed set and blocks nothing', async () => {
-  const url = await freshRedis();
-  const connection = connectRedis({ url, connectionName: 'spec', whenDown: 'queue' });
+  const redis = await freshRedis();
+  const connection = connectRedis({ ...redis, connectionName: 'spec', whenDown: 'queue' });
   const queue = new Queue(usageQueueName, { connection, prefix: bullPrefix });
   onTestFinished(async () => {
     await queue.close();
     await closeRedis(connection);
   });
   await queue.add('batch', { not: 'a batch' }, { attempts: 1_000 });
-  const handled = await consume(url);
-  const producer = produce(url);
+  const handled = await consume(redis);
+  const producer = produce(redis);
   const event = usageEvent();
   producer.push(event);
   await expect.poll(() => handled, patient).toEqual(onceEach([event]));

@@ -12,6 +12,11 @@ export interface PlaceForTest extends AsyncDisposable {
   readonly url: string;
 }
 
+/** Names its Redis as `connectRedis` takes it. */
+export interface RedisForTest extends PlaceForTest {
+  readonly cluster: boolean;
+}
+
 /**
  * Servers this process started because the environment named none. They end with the process (see
  * startServerProcess), so that a spec file with fifty tests starts one and nobody has to stop it.
@@ -33,7 +38,7 @@ async function startOwn(variable: ServiceVariable): Promise<string> {
 }
 
 /** An empty logical database. Published messages are not confined to it: they cross databases. */
-export async function redisForTests(): Promise<PlaceForTest> {
+export async function redisForTests(): Promise<RedisForTest> {
   const server = await serverUrl('LLMPROXY_TEST_REDIS_URL');
   const database = await onRedis(server, async (redis) => {
     const [, databases] = (await redis.config('GET', 'databases')) as [string, string];
@@ -43,19 +48,19 @@ export async function redisForTests(): Promise<PlaceForTest> {
   const url = withRedisDatabase(server, database);
   const empty = () => onRedis(url, (redis) => redis.flushdb());
   await empty();
-  return { url, [Symbol.asyncDispose]: async () => void (await empty()) };
+  return { url, cluster: false, [Symbol.asyncDispose]: async () => void (await empty()) };
 }
 
 /**
  * An empty Redis Cluster of three masters. A cluster has one database only, so each process that runs specs starts one
  * of its own, when it is first asked for; its tests take turns.
  */
-export async function redisClusterForTests(): Promise<PlaceForTest> {
+export async function redisClusterForTests(): Promise<RedisForTest> {
   ownCluster ??= startRedisCluster();
   const cluster = await ownCluster;
   cluster.unref();
   await cluster.flush();
-  return { url: cluster.url, [Symbol.asyncDispose]: () => cluster.flush() };
+  return { url: cluster.url, cluster: true, [Symbol.asyncDispose]: () => cluster.flush() };
 }
 
 let ownCluster: Promise<RedisCluster> | undefined;

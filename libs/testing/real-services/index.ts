@@ -1,5 +1,5 @@
 export { mariadbForTests, postgresForTests, redisClusterForTests, redisForTests } from './for-tests.ts';
-export type { PlaceForTest } from './for-tests.ts';
+export type { PlaceForTest, RedisForTest } from './for-tests.ts';
 export { startMariadb } from './mariadb.ts';
 export { debianNginx } from './nginx.ts';
 export type { NginxBinary } from './nginx.ts';

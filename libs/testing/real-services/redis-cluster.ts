@@ -14,19 +14,26 @@ import { privateFolder } from './private-server.ts';
 export interface ClusterMaster {
   /** On 127.0.0.1. */
   readonly port: number;
-  /** First and last of its slots; `CLUSTER KEYSLOT` tells the slot of a key. */
+  /** First and last of its slots. */
   readonly slots: readonly [first: number, last: number];
   /** Ends it at once, as a crash would; its slots stay its own. */
   kill(): Promise<void>;
-  /** Starts it again on its port, without data, and waits until the cluster knows. */
+  /** Starts it again on its port, with the data that its settings made it keep, and waits until the cluster knows. */
   restart(): Promise<void>;
 }
 
 /** `url` names all three as seeds, with commas between. */
 export interface RedisCluster extends PrivateServer {
   readonly masters: readonly ClusterMaster[];
+  /** The one that serves this key. */
+  masterOf(key: string): Promise<ClusterMaster>;
   /** Empties all three. */
   flush(): Promise<void>;
+}
+
+export interface RedisClusterChoice extends PrivateServerChoice {
+  /** Further lines of redis.conf by name, for each master. */
+  readonly settings?: Readonly<Record<string, string>> | undefined;
 }
 
 const masterCount = 3;
@@ -42,7 +49,7 @@ const busOffset = 10_000;
 const ports = { first: 12_000, count: 10_000 };
 
 /** Starts three redis-servers and makes them one cluster; takes about two seconds, which a new master waits. */
-export async function startRedisCluster(choice: PrivateServerChoice = {}): Promise<RedisCluster> {
+export async function startRedisCluster(choice: RedisClusterChoice = {}): Promise<RedisCluster> {
   const started = await Promise.allSettled(
     Array.from({ length: masterCount }, (_, index) => startMaster(index, choice)),
   );
@@ -58,17 +65,29 @@ export async function startRedisCluster(choice: PrivateServerChoice = {}): Promi
   return {
     url: masters.map(({ port }) => `redis://127.0.0.1:${port}`).join(','),
     masters,
+    masterOf: (key) => masterOf(key, masters),
     flush: async () => void (await Promise.all(masters.map(({ ask }) => ask((redis) => redis.flushall())))),
     stop,
     unref: () => masters.forEach((master) => master.unref()),
   };
 }
 
+async function masterOf(key: string, masters: readonly OwnMaster[]): Promise<ClusterMaster> {
+  for (const master of masters) {
+    const slot = await master.ask((redis) => redis.cluster('KEYSLOT', key)).catch(() => undefined); // it is dead
+    const serving = masters.find(
+      ({ slots: [first, last] }) => slot !== undefined && first <= slot && slot <= last,
+    );
+    if (serving !== undefined) return serving;
+  }
+  throw new Error('none of the masters answers');
+}
+
 interface OwnMaster extends ClusterMaster, PrivateServer {
   ask<T>(question: (redis: Redis) => Promise<T>): Promise<T>;
 }
 
-async function startMaster(index: number, choice: PrivateServerChoice): Promise<OwnMaster> {
+async function startMaster(index: number, choice: RedisClusterChoice): Promise<OwnMaster> {
   const folder = await privateFolder('redis');
   const socket = join(folder, 'redis.sock');
   const url = `unix://${encodeURI(socket)}`;
@@ -78,7 +97,7 @@ async function startMaster(index: number, choice: PrivateServerChoice): Promise<
     spawnRedisServer({
       ...choice,
       socket,
-      settings: settingsFor(folder, port),
+      settings: { ...settingsFor(folder, port), ...choice.settings },
       stopSignal: 'SIGKILL',
       removeAfter: folder,
     });

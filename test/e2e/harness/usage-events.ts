@@ -10,7 +10,7 @@ const silent = { info: () => undefined, warn: () => undefined, error: () => unde
 export async function takeEvents(redisUrl: string, count: number): Promise<UsageEvent[]> {
   const taken: UsageEvent[] = [];
   const consumer = openUsageConsumer({
-    redisUrl,
+    redis: { url: redisUrl },
     log: silent,
     handle: (events) => {
       taken.push(...events);

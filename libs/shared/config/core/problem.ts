@@ -31,6 +31,8 @@ export function sortProblems(problems: readonly Problem[]): Problem[] {
 /** A config that cannot be used; `problems` are all that were found, not only the first. */
 export class ConfigError extends Error {
   readonly problems: readonly Problem[];
+  /** EX_CONFIG: what a process that cannot start for it ends with. */
+  readonly exitCode = 78;
 
   constructor(problems: readonly Problem[]) {
     super(problems.map(renderProblem).join('\n'));

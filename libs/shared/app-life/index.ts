@@ -1,0 +1,2 @@
+export { endWith, runMain } from './run-main.ts';
+export { untilToldToStop } from './told-to-stop.ts';
