@@ -1,0 +1,142 @@
+/** Values across the border. Numbers are doubles on both sides; what comes back is bounded in depth and size. */
+import { api, objects, strings, tables } from './engine/engine.ts';
+import type { LuaState, Table, TString, TValue } from './engine/types.ts';
+
+/** What a hook may return: JSON. A table with the keys 1…n is an array, any other table, also an empty one, an object. */
+export type LuaValue =
+  string | number | boolean | null | readonly LuaValue[] | { readonly [key: string]: LuaValue };
+
+const INPUT_DEPTH_MAX = 32;
+const RESULT_DEPTH_MAX = 16;
+const RESULT_VALUES_MAX = 10_000;
+const RESULT_BYTES_MAX = 262_144;
+
+/** A value that cannot cross the border. */
+export class UnfitValue extends Error {
+  override readonly name = 'UnfitValue';
+}
+
+/** Type tag of strings: LUA_TSTRING with variant 1. */
+const STRING = 4 | (1 << 4);
+const NIL = new objects.TValue(api.LUA_TNIL, null);
+
+const KNOWN_NAMES_MAX = 1000;
+const KNOWN_NAME_LENGTH_MAX = 64;
+/** Keys seen before, as strings whose hash is known: names of headers and fields come again with every request. */
+const knownNames = new Map<string, TString>();
+
+const encoder = new TextEncoder();
+const plainAscii = /^[\0-\x7f]*$/;
+
+function encode(L: LuaState, text: string): TString {
+  return strings.luaS_bless(L, encoder.encode(text));
+}
+
+function nameOf(L: LuaState, name: string): TString {
+  const known = knownNames.get(name);
+  if (known !== undefined) return known;
+  const string = encode(L, name);
+  if (knownNames.size < KNOWN_NAMES_MAX && name.length <= KNOWN_NAME_LENGTH_MAX && plainAscii.test(name)) {
+    strings.luaS_hashlongstr(string);
+    knownNames.set(name, string);
+  }
+  return string;
+}
+
+/**
+ * A value for a script: strings as UTF-8, bytes as they are, dates as unix seconds, arrays and objects as tables. null, undefined and
+ * what has no equivalent is nil. @throws UnfitValue when it is nested more than 32 deep
+ */
+export function toLua(L: LuaState, value: unknown, depth = 0): TValue {
+  switch (typeof value) {
+    case 'string':
+      return new objects.TValue(STRING, encode(L, value));
+    case 'number':
+      return new objects.TValue(api.LUA_TNUMBER, value);
+    case 'bigint':
+      return new objects.TValue(api.LUA_TNUMBER, Number(value));
+    case 'boolean':
+      return new objects.TValue(api.LUA_TBOOLEAN, value);
+    case 'object':
+      return value === null ? NIL : objectToLua(L, value, depth);
+    default:
+      return NIL;
+  }
+}
+
+function objectToLua(L: LuaState, value: object, depth: number): TValue {
+  if (depth >= INPUT_DEPTH_MAX) throw new UnfitValue(`data nested more than ${INPUT_DEPTH_MAX} deep`);
+  if (value instanceof Date) return new objects.TValue(api.LUA_TNUMBER, value.getTime() / 1000);
+  if (value instanceof Uint8Array) {
+    return new objects.TValue(STRING, strings.luaS_bless(L, new Uint8Array(value)));
+  }
+  const table = newTable(L);
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      const key = new objects.TValue(api.LUA_TNUMBER, i + 1);
+      tables.luaH_setfrom(L, table, key, toLua(L, value[i], depth + 1));
+    }
+  } else {
+    const fields = value as Readonly<Record<string, unknown>>;
+    for (const name of Object.keys(fields)) setField(L, table, name, toLua(L, fields[name], depth + 1));
+  }
+  return new objects.TValue(api.LUA_TTABLE, table);
+}
+
+/** An empty table that may also become a metatable. */
+export function newTable(L: LuaState): Table {
+  const table = tables.luaH_new(L);
+  table.flags = 0;
+  return table;
+}
+
+export function setField(L: LuaState, table: Table, name: string, value: TValue): void {
+  tables.luaH_setfrom(L, table, new objects.TValue(STRING, nameOf(L, name)), value);
+}
+
+interface Allowance {
+  values: number;
+  bytes: number;
+}
+
+/** What a script returned. @throws UnfitValue when it is too large, too deep, or holds a function */
+export function fromLua(value: TValue): LuaValue {
+  return valueFromLua(value, { values: RESULT_VALUES_MAX, bytes: RESULT_BYTES_MAX }, 0);
+}
+
+function valueFromLua(value: TValue, left: Allowance, depth: number): LuaValue {
+  if (--left.values < 0) throw new UnfitValue(`more than ${RESULT_VALUES_MAX} values returned`);
+  if (value.ttisnil()) return null;
+  if (value.ttisboolean() || value.ttisnumber()) return value.value as boolean | number;
+  if (value.ttisstring()) return textFromLua(value, left);
+  if (value.ttistable()) return tableFromLua(value.value as Table, left, depth);
+  throw new UnfitValue('a function returned');
+}
+
+function textFromLua(value: TValue, left: Allowance): string {
+  const bytes = (value.value as TString).realstring;
+  left.bytes -= bytes.length;
+  if (left.bytes < 0) throw new UnfitValue(`more than ${RESULT_BYTES_MAX} bytes returned`);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+}
+
+function tableFromLua(table: Table, left: Allowance, depth: number): LuaValue {
+  if (depth >= RESULT_DEPTH_MAX)
+    throw new UnfitValue(`tables nested more than ${RESULT_DEPTH_MAX} deep returned`);
+  const size = table.strong.size;
+  if (size > 0 && tables.luaH_getn(table) === size) {
+    return Array.from({ length: size }, (_, i) =>
+      valueFromLua(table.strong.get(i + 1)?.value ?? NIL, left, depth + 1),
+    );
+  }
+  // Without a prototype: a field named `__proto__` is a field like any other.
+  const fields = Object.create(null) as Record<string, LuaValue>;
+  for (const { key, value } of table.strong.values()) {
+    if (value === undefined) continue;
+    const name = key.ttisstring() ? textFromLua(key, left) : String(key.value);
+    if (key.ttistable() || key.ttisfunction())
+      throw new UnfitValue('a table whose keys are no text returned');
+    fields[name] = valueFromLua(value, left, depth + 1);
+  }
+  return fields;
+}
