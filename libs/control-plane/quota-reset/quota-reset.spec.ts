@@ -1,6 +1,6 @@
 import { limitKeys, transact, type Batch, type Lease, type LimitOp } from '@llmproxy/limit-state';
-import { redisForTests } from '@llmproxy/real-services';
-import { bullPrefix, closeRedis, connectRedis } from '@llmproxy/redis';
+import { redisClusterForTests, redisForTests } from '@llmproxy/real-services';
+import { bullPrefix, closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
 import { createPeriods, type QuotaPeriod } from '@llmproxy/time';
 import { afterEach, expect, test, vi } from 'vitest';
 import { openQuotaReset } from './index.ts';
@@ -26,10 +26,11 @@ interface Quota {
 const daily: Quota = { total: 1000, period: 'daily', zone: 'UTC' };
 
 /** A Redis, and gateways that use limits at whatever time it is said to be. */
-async function gateways() {
-  const place = await redisForTests();
+async function gateways({ cluster = false } = {}) {
+  const place = await (cluster ? redisClusterForTests() : redisForTests());
   cleanups.push(() => place[Symbol.asyncDispose]());
-  const redis = connectRedis({ url: place.url, connectionName: 'spec', whenDown: 'queue' });
+  const target: RedisTarget = { url: place.url, cluster };
+  const redis = connectRedis({ ...target, connectionName: 'spec', whenDown: 'queue' });
   cleanups.push(() => closeRedis(redis));
 
   const run = async (atMs: number, quota: Quota, op: LimitOp) => {
@@ -68,7 +69,7 @@ async function gateways() {
     return { used: Number(used), reserved: Number(reserved) };
   };
   const leases = () => redis.zcard(limitKeys.leases(tag));
-  return { url: place.url, redis, admit, settle, use, quota, leases };
+  return { target, redis, admit, settle, use, quota, leases };
 }
 
 /** A sweep that notes what it did. */
@@ -80,7 +81,7 @@ function sweepOn({ redis }: Pick<Awaited<ReturnType<typeof gateways>>, 'redis'>)
     onReaped: (leases) => (reaped += leases),
     onReset: (of, startMs) => resets.push([of, new Date(startMs).toISOString()]),
   });
-  return { at: (nowMs: number) => sweep(never, nowMs), resets, reaped: () => reaped };
+  return { at: (nowMs: number, signal = never) => sweep(signal, nowMs), resets, reaped: () => reaped };
 }
 
 const at = (iso: string): number => Date.parse(iso);
@@ -225,11 +226,37 @@ test('every scope gets its turn, also when there are many', async () => {
   expect(await gateway.redis.zcard(limitKeys.tags)).toBe(1);
 });
 
+test('what a sweep that was cut off has left, the next one does, and nothing twice', async () => {
+  const gateway = await gateways();
+  const [killed, next] = [sweepOn(gateway), sweepOn(gateway)];
+  const startMs = at('2026-03-01T00:00:00Z');
+  const quota = {
+    total: 1000,
+    used: 70,
+    periodStartMs: startMs,
+    periodEndMs: startMs + dayMs,
+    shadow: false,
+  };
+  const tags = Array.from({ length: 300 }, (_, i) => `k:${i}`);
+  const admits = tags.map((of, i): LimitOp => ({ op: 'admit', id: of, tokens: 1, scopes: [i] }));
+  const scopes = tags.map((of) => ({ tag: of, quota }));
+  await transact(gateway.redis, { leaseMs, scopes, ops: admits }, startMs);
+  await gateway.redis.zadd(limitKeys.tags, ...tags.flatMap((of) => [String(startMs), of]));
+
+  await killed.at(startMs + 2 * dayMs, AbortSignal.abort());
+  expect(killed.resets.length).toBeGreaterThan(0);
+  expect(killed.resets.length).toBeLessThan(300);
+  await next.at(startMs + 2 * dayMs);
+  expect(new Set([...killed.resets, ...next.resets].map(([of]) => of)).size).toBe(300);
+  expect(killed.resets.length + next.resets.length).toBe(300);
+  expect(killed.reaped() + next.reaped()).toBe(300);
+});
+
 /** A scheduler's part, sweeping often. */
-function startScheduler(url: string) {
+function startScheduler(redis: RedisTarget) {
   const resets: string[] = [];
   const quotaReset = openQuotaReset({
-    redis: { url },
+    redis,
     intervalMs: 50,
     onReaped: () => undefined,
     onReset: (of) => resets.push(of),
@@ -242,7 +269,7 @@ function startScheduler(url: string) {
 test('two schedulers reset each period once, and one goes on when the other is gone', async () => {
   const gateway = await gateways();
   await gateway.use(Date.now() - 2 * dayMs, 300);
-  const [one, two] = [startScheduler(gateway.url), startScheduler(gateway.url)];
+  const [one, two] = [startScheduler(gateway.target), startScheduler(gateway.target)];
   await Promise.all([one.start(), two.start()]);
   await until(async () => (await gateway.quota()).used === 0);
   await one.close();
@@ -254,13 +281,23 @@ test('two schedulers reset each period once, and one goes on when the other is g
 
 test('a schedule that got lost is laid out again', async () => {
   const gateway = await gateways();
-  const scheduler = startScheduler(gateway.url);
+  const scheduler = startScheduler(gateway.target);
   await scheduler.start();
   const ours = async () => (await gateway.redis.keys(`${bullPrefix}:limits:*`)).length;
   await until(async () => (await ours()) > 0);
   await gateway.redis.flushdb();
   await gateway.use(Date.now() - 2 * dayMs, 300);
   await until(() => scheduler.resets.length === 1);
+});
+
+test('on a Redis Cluster quotas are reset and leases ended as well', async () => {
+  const gateway = await gateways({ cluster: true });
+  await gateway.use(Date.now() - 2 * dayMs, 300);
+  await gateway.admit(Date.now() - 2 * dayMs, 5);
+  const scheduler = startScheduler(gateway.target);
+  await scheduler.start();
+  await until(() => scheduler.resets.length === 1);
+  expect([await gateway.quota(), await gateway.leases()]).toEqual([{ used: 0, reserved: 0 }, 0]);
 });
 
 test('starting and closing do not hang while Redis is away', async () => {
