@@ -60,9 +60,9 @@ storage: { caches: [{ name: c, driver: redis, addr: 'localhost:6379' }] }`).auth
     ['lua: { path: decide.lua }', {}],
     ['lua_script: return true', {}],
     ['lua_script_file: decide.lua', {}],
-    ['lua: { script: return true, timeout: 3ms }', { timeoutMs: 3 }],
-    ['lua: { script: return true, max_memory: 1MB }', { memoryBytesMax: 1_048_576 }],
-    ['lua: { script: return true, max_instructions: 5000 }', { instructionsMax: 5000 }],
+    ['lua: { script: return true, timeout: 3ms }', { timeMs: 3 }],
+    ['lua: { script: return true, max_memory: 1MB }', { memoryBytes: 1_048_576 }],
+    ['lua: { script: return true, max_instructions: 5000 }', { instructions: 5000 }],
   ])('%s is a hook whose text is there after loading', (setting, over) => {
     const config = write(`${oneBackend}auth: { pipeline: [{ name: l, type: lua, ${setting} }] }`);
     writeFileSync(join(dirname(config), 'decide.lua'), 'return true');
@@ -73,10 +73,7 @@ storage: { caches: [{ name: c, driver: redis, addr: 'localhost:6379' }] }`).auth
         hook: {
           name: 'auth.pipeline.l',
           source: 'return true',
-          timeoutMs: 10,
-          memoryBytesMax: 16_777_216,
-          instructionsMax: 1_000_000,
-          ...over,
+          budget: { timeMs: 50, memoryBytes: 16_777_216, instructions: 1_000_000, ...over },
         },
       },
     ]);
@@ -106,6 +103,14 @@ storage: { caches: [{ name: c, driver: redis, addr: 'localhost:6379' }] }`).auth
     expect(auth('{ listen: unix:///run/lookup.sock }')).toBe('/run/lookup.sock');
     expect(auth('{ listen: unix:lookup.sock }')).toBe(join(folder, `${files}/lookup.sock`));
   });
+});
+
+test('a socket that the kernel would not open is told at once', () => {
+  const text = `auth:
+  pipeline: [{ name: d, type: database, database: { storage: crm, table: keys } }]
+  lookup: { listen: 'unix:/${'x'.repeat(107)}' }
+storage: { databases: [{ name: crm, driver: sqlite }] }`;
+  expect(() => load(text)).toThrow(/:4:21 {2}auth\.lookup\.listen: the whole path is longer than/);
 });
 
 describe('keys', () => {
@@ -194,7 +199,12 @@ describe('limits', () => {
       { requests_per_second: 10, burst_size: 1 },
     ],
     [{}, { requests_per_second: 2, burst_size: 4 }],
-  ])('the limits %j do not take the burst of another rate', (own, together) => {
+    [{ requests_per_second: -1 }, {}],
+    [
+      { max_concurrent: -1, requests_per_minute: 0 },
+      { requests_per_second: 2, burst_size: 4, requests_per_minute: 0 },
+    ],
+  ])('limits %j of one over those of all are %j', (own, together) => {
     expect(limitsOver({ requests_per_second: 2, burst_size: 4 }, own)).toEqual(together);
   });
 });

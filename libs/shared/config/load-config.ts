@@ -72,6 +72,8 @@ export function loadWithWarnings(path: string, env: Env): LoadedConfig {
     inDataDir: join,
     providers,
   });
+  const tooLong = longSocket(yaml, config);
+  if (tooLong !== undefined) throw new ConfigError([tooLong]);
   return { config: freeze(config), warnings: deprecations(yaml, (blocks as ConfigFile).auth) };
 }
 
@@ -120,6 +122,16 @@ const newSpelling: Readonly<Record<string, string>> = {
   lua_script: 'lua.script',
   lua_script_file: 'lua.path',
 };
+
+/** The kernel keeps 108 bytes for the path of a socket, the last of them 0. */
+const socketBytesMax = 107;
+
+function longSocket(yaml: YamlFile, { auth }: Config): Problem | undefined {
+  const isUsed = auth.pipeline.some(({ type }) => type === 'database');
+  if (!isUsed || Buffer.byteLength(auth.lookup.listen) <= socketBytesMax) return undefined;
+  const message = `the whole path is longer than a socket may have, ${socketBytesMax} bytes: name another, or a shorter data_dir`;
+  return yaml.problem(['auth', 'lookup', 'listen'], message);
+}
 
 /** What is wrong with the address in the environment, and a cluster that nothing names. */
 function redisProblems(yaml: YamlFile, { redis }: Blocks, env: Env): Problem[] {

@@ -2,12 +2,12 @@ import type { Limits } from './resolve-auth.ts';
 
 /**
  * The limits of one key or backend: each of its own replaces the one of the scope around it. A burst belongs to its
- * rate, so an own `requests_per_second` without a burst does not take that of the scope.
+ * rate, so an own `requests_per_second` without a burst does not take that of the scope. -1 lifts a limit.
  */
 export function limitsOver(scope: Limits, own: Limits): Limits {
   const rate = own.requests_per_second === undefined ? scope : own;
   const { requests_per_minute, tokens_per_minute, max_concurrent } = { ...scope, ...own };
-  return defined({
+  return inForce({
     requests_per_second: rate.requests_per_second,
     burst_size: own.burst_size ?? rate.burst_size,
     requests_per_minute,
@@ -16,5 +16,5 @@ export function limitsOver(scope: Limits, own: Limits): Limits {
   });
 }
 
-const defined = (limits: Limits): Limits =>
-  Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
+const inForce = (limits: Limits): Limits =>
+  Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined && limit >= 0));

@@ -2,6 +2,7 @@
 import type { KeyEntry } from './check-auth.ts';
 import type { DeepReadonly } from './deep-readonly.ts';
 import type { ConfigFile } from './schema/config-file.ts';
+import { Cache, Lua } from './schema/providers.ts';
 import type { Limits as FileLimits } from './schema/limits.ts';
 
 type FileProvider = ConfigFile['auth']['pipeline'][number];
@@ -34,13 +35,12 @@ export type Key = DeepReadonly<{
 }>;
 
 /** Lua of the user's that decides about keys. */
-export type Hook = Readonly<{
+export type Hook = DeepReadonly<{
   /** Where it is written, for logs: `auth.pipeline.<provider>`. */
   name: string;
   source: string;
-  timeoutMs: number;
-  memoryBytesMax: number;
-  instructionsMax: number;
+  /** Most that one run may use. */
+  budget: { timeMs: number; memoryBytes: number; instructions: number };
 }>;
 
 /** How a provider is asked that can be slow or fail; times in ms. */
@@ -74,8 +74,8 @@ export interface ReadProvider {
 }
 
 const timeoutMsDefault = 5000;
-const cacheDefault: BlockOf<'cache'> = { ttl: 1000, negative_ttl: 1000, max_entries: 10_000 };
-const hookDefault = { timeout: 10, max_memory: 16 * 1024 ** 2, max_instructions: 1_000_000 };
+const cacheDefault = Cache.parse({});
+const hookDefault = Lua.parse({});
 
 export function providerOf(read: ReadProvider, mode: ConfigFile['auth']['mode']): KeyProvider {
   const { provider, keys } = read;
@@ -126,9 +126,7 @@ function hookOf({ provider: { name, lua }, hookText }: ReadProvider): Hook | und
   return {
     name: `auth.pipeline.${name}`,
     source: hookText,
-    timeoutMs: timeout,
-    memoryBytesMax: max_memory,
-    instructionsMax: max_instructions,
+    budget: { timeMs: timeout, memoryBytes: max_memory, instructions: max_instructions },
   };
 }
 

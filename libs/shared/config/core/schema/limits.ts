@@ -4,35 +4,40 @@ import { count, duration, enabled, timeZone } from './leaves.ts';
 
 const most = 1_000_000_000;
 
-const requestsPerSecond = () => z.number().min(0).max(most);
-const burstSize = () =>
-  count(0, most)
-    .optional()
-    .describe('Requests that may come at once before `requests_per_second` counts. Default: twice that.');
+const burst = 'Requests that may come at once before `requests_per_second` counts. Default: twice that.';
 
-const limitSettings = {
-  requests_per_second: requestsPerSecond()
+/** @param nothing what an unset setting means */
+const limitSettings = (least: 0 | -1, nothing: string) => ({
+  requests_per_second: rate(least)
     .optional()
-    .describe('Requests per second, also below 1. Unset: unlimited; 0 blocks everything.'),
-  burst_size: burstSize(),
-  requests_per_minute: count(0, most)
+    .describe(`Requests per second, also below 1. ${nothing}; 0 blocks everything.`),
+  burst_size: count(0, most).optional().describe(burst),
+  requests_per_minute: count(least, most)
     .optional()
-    .describe('Requests within any 60 s. Unset: unlimited; 0 blocks everything.'),
-  tokens_per_minute: count(0, 1_000_000_000_000)
+    .describe(`Requests within any 60 s. ${nothing}; 0 blocks everything.`),
+  tokens_per_minute: count(least, 1_000_000_000_000)
     .optional()
-    .describe('Prompt and answer tokens within any 60 s. Unset: unlimited; 0 blocks everything.'),
-  max_concurrent: count(0, most)
+    .describe(`Prompt and answer tokens within any 60 s. ${nothing}; 0 blocks everything.`),
+  max_concurrent: count(least, most)
     .optional()
-    .describe('Requests under way at once, streams to their end. Unset: unlimited; 0 blocks everything.'),
-};
+    .describe(`Requests under way at once, streams to their end. ${nothing}; 0 blocks everything.`),
+});
 
-export const Limits = z.strictObject(limitSettings);
+const rate = (least: 0 | -1) =>
+  z
+    .number()
+    .min(least)
+    .max(most)
+    .refine((perSecond) => perSecond >= 0 || perSecond === -1, { error: 'must be at least 0, or -1' });
+
+/** Limits of one key or one backend, over those of all. */
+export const Limits = z.strictObject(limitSettings(-1, 'Unset: as for all; -1: unlimited'));
 export type Limits = z.output<typeof Limits>;
 
 /** The spelling of master keys. */
 export const KeyRate = z.strictObject({
-  requests_per_second: requestsPerSecond().describe('Requests per second; 0 blocks everything.'),
-  burst_size: burstSize(),
+  requests_per_second: rate(0).describe('Requests per second; 0 blocks everything.'),
+  burst_size: count(0, most).optional().describe(burst),
 });
 
 const modes = ['enforce', 'shadow'] as const;
@@ -43,7 +48,9 @@ const mode = () =>
     .describe('`shadow`: what would be refused is counted and logged, and let through.');
 
 const scope = (what: string) =>
-  z.strictObject({ enabled: enabled(what), mode: mode(), ...limitSettings }).prefault({});
+  z
+    .strictObject({ enabled: enabled(what), mode: mode(), ...limitSettings(0, 'Unset: unlimited') })
+    .prefault({});
 
 export const RateLimit = z
   .strictObject({

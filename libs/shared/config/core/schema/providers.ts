@@ -19,11 +19,14 @@ const Redis = z
     key_pattern: z
       .string()
       .min(1)
-      .refine((pattern) => pattern.includes('{api_key}'), {
-        error: 'needs {api_key} where the key goes, or every client would read the same entry',
+      .refine((pattern) => /\{api_key(_sha256)?\}/.test(pattern), {
+        error:
+          'needs {api_key} or {api_key_sha256} where the key goes, or every client would read the same entry',
       })
       .default('llmproxy:key:{api_key}')
-      .describe('Name of the hash, or of the JSON text, that describes a key.'),
+      .describe(
+        'Name of the hash, or of the JSON text, that describes a key. `{api_key}` stands for the key, `{api_key_sha256}` for its SHA-256 in lower-case hex.',
+      ),
   })
   .describe('For type `redis`.');
 
@@ -51,25 +54,24 @@ const Webhook = z
 
 const script = () => z.string().min(1);
 
-const Lua = z
+export const Lua = z
   .strictObject({
     script: script().optional().describe('The hook: Lua that returns whether a key is let in.'),
     path: filePath().optional().describe('File that holds the hook, instead of `script`.'),
     timeout: duration()
-      .refine((timeoutMs) => timeoutMs <= 1000, { error: 'must be at most 1s: a worker does nothing else' })
-      .prefault('10ms')
-      .describe('Longest run of the hook; nobody gets in after it. In ms once loaded.'),
+      .prefault('50ms')
+      .describe('Longest run of the hook, its waiting included; nobody gets in after it. In ms once loaded.'),
     max_memory: byteSize()
       .refine((bytes) => bytes >= 65_536, { error: 'must be at least 64KB; write the unit, as in 16MB' })
       .prefault('16MB')
-      .describe('Most memory the hook may hold.'),
+      .describe('Most memory that one run may allocate.'),
     max_instructions: count(1000, 1_000_000_000)
       .default(1_000_000)
-      .describe('Most instructions of Lua in one run.'),
+      .describe('Most instructions of one run; long work in the library counts as many.'),
   })
   .describe('Decides about the keys that this provider finds, in place of status, times, quota and balance.');
 
-const Cache = z
+export const Cache = z
   .strictObject({
     ttl: duration('zero is allowed')
       .prefault('1s')
