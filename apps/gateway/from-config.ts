@@ -1,5 +1,5 @@
 /** Translates the config's words into those of the libraries. */
-import type { KeyRecord } from '@llmproxy/auth';
+import { openKeyring, type KeyProvider } from '@llmproxy/auth';
 import type { Config } from '@llmproxy/config';
 import type { BackendSettings } from './backends.ts';
 
@@ -22,16 +22,22 @@ function injected({ headers, credential }: Config['backends'][number]): string[]
   return pairs;
 }
 
-/** One list of keys per provider, in the order they are asked. */
-export function keyRecords(config: Config): KeyRecord[][] {
-  return config.auth.pipeline.map((provider) =>
-    ('keys' in provider ? provider.keys : []).map((key) => ({
-      key: key.key,
-      name: key.name,
-      userId: key.user_id,
-      status: key.status,
-      startsAtMs: key.starts_at,
-      expiresAtMs: key.expires_at,
-    })),
-  );
+/**
+ * The providers whose keys are listed, in the order they are asked.
+ * @param readAtMs when the config was read, ms since 1970 UTC
+ */
+export function listedKeys(config: Config, readAtMs: number): KeyProvider[] {
+  return config.auth.pipeline.map((provider) => {
+    const keys = 'keys' in provider ? provider.keys : [];
+    const records = keys.map((key) => ({
+      ...key,
+      starts_at: unixSeconds(key.starts_at),
+      expires_at: unixSeconds(key.expires_at),
+      last_reset_at: unixSeconds(key.last_reset_at),
+    }));
+    return { name: provider.name, source: openKeyring(records, readAtMs) };
+  });
 }
+
+/** As every source spells a moment. */
+const unixSeconds = (atMs: number | null): number | null => (atMs === null ? null : atMs / 1000);

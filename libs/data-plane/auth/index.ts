@@ -1,4 +1,11 @@
 export { createAuthenticate } from './authenticate.ts';
-export { openKeyring, keyIdOf, type KeyRecord } from './keyring.ts';
-export { firstDecisive, anonymous, type AuthProvider, type Caller, type Verdict } from './core/verdict.ts';
-export { maskKey } from './core/mask-key.ts';
+export { authorizeModel } from './core/authorize-model.ts';
+export { anonymous, type Caller } from './core/caller.ts';
+export type { KeyData } from './core/key-fields.ts';
+export { openFailureThrottle } from './failure-throttle.ts';
+export type { AuthProblem, Decide, KeySource } from './key-source.ts';
+export { keyIdOf, openKeyring } from './keyring.ts';
+export { openPipeline } from './pipeline.ts';
+export type { KeyProvider } from './provider-step.ts';
+export { redisSource } from './redis-source.ts';
+export { webhookSource } from './webhook-source.ts';

@@ -1,38 +1,36 @@
 /** Keys listed in the config or a file. Guarantee: after loading, no secret is held, only its hash and mask. */
-import { hash } from 'node:crypto';
-import { refusalOf, type KeyTerms } from './core/evaluate-key.ts';
-import { maskKey } from './core/mask-key.ts';
-import type { AuthProvider, Caller } from './core/verdict.ts';
+import { hashOfKey, keyIdOfHash, maskKey } from '@llmproxy/key-store';
+import type { KnownKey } from './core/caller.ts';
+import type { KeyData } from './core/key-fields.ts';
+import { keyTermsOf } from './core/key-terms.ts';
 
-export interface KeyRecord extends KeyTerms {
-  readonly key: string;
-  readonly name: string | null;
-  readonly userId: string | null;
+/** A fixed list of keys, by id. */
+export interface Keyring {
+  readonly keys: ReadonlyMap<string, KnownKey>;
 }
 
 /** Identity of a key wherever its secret must not appear: the first 128 bits of its SHA-256, in hex. */
-export function keyIdOf(secret: string): string {
-  return hash('sha256', secret, 'hex').slice(0, 32);
-}
+export const keyIdOf = (secret: string): string => keyIdOfHash(hashOfKey(secret));
 
 /**
- * A provider over a fixed list of keys. Looking up by hash takes the same time for every unknown key.
- * @param nowMs unix time in ms, for `starts_at` and `expires_at`
+ * Keys that are known from the start. Looking up by hash takes the same time for every unknown key.
+ * @param records each with its `key`, and otherwise in the spelling of every source; of two with the same key the
+ *   later one counts
+ * @param readAtMs when the records were read, ms since 1970 UTC: what they say is used counts for that quota period
  */
-export function openKeyring(records: readonly KeyRecord[], nowMs: () => number): AuthProvider {
-  const byId = new Map(records.map((record) => entryOf(record)));
-  return (secret) => {
-    const entry = byId.get(keyIdOf(secret));
-    if (!entry) return { kind: 'not-mine' };
-    const refusal = refusalOf(entry.terms, nowMs());
-    if (refusal === undefined) return entry.granted;
-    return { kind: 'refused', code: 'key_not_active', message: refusal, keyId: entry.granted.caller.keyId };
-  };
+export function openKeyring(
+  records: readonly (KeyData & { readonly key: string })[],
+  readAtMs: number,
+): Keyring {
+  return { keys: new Map(records.map((record) => knownFrom(record, readAtMs))) };
 }
 
-function entryOf({ key, name, userId, status, startsAtMs, expiresAtMs }: KeyRecord) {
+function knownFrom(
+  { key, ...data }: KeyData & { readonly key: string },
+  readAtMs: number,
+): [string, KnownKey] {
+  const read = keyTermsOf(data);
+  const quota = read.quota && { ...read.quota, lastResetAtMs: read.quota.lastResetAtMs ?? readAtMs };
   const keyId = keyIdOf(key);
-  const caller: Caller & { keyId: string } = { keyId, maskedKey: maskKey(key), name, userId };
-  const terms: KeyTerms = { status, startsAtMs, expiresAtMs };
-  return [keyId, { terms, granted: { kind: 'granted' as const, caller } }] as const;
+  return [keyId, { keyId, maskedKey: maskKey(key), data, terms: { ...read, quota } }];
 }

@@ -1,34 +1,58 @@
-/** Whether a key that was found may be used now. */
+/** Whether a key that was found may be used now: the same rules in the same order for every source. */
+import type { KeyQuota, KeyTerms } from './key-terms.ts';
+import type { Outcome } from './outcomes.ts';
 
-export type KeyStatus = 'active' | 'disabled' | 'expired' | 'quota_exceeded';
+/** Start of the quota period that holds `nowMs`; both in ms since 1970 UTC. */
+export type QuotaPeriodStart = (period: KeyQuota['period'], nowMs: number) => number;
 
-export interface KeyTerms {
-  readonly status: KeyStatus;
-  /** Unix time in ms before which the key is not valid; null = no bound. */
-  readonly startsAtMs: number | null;
-  /** Unix time in ms from which the key is no longer valid; null = never. */
-  readonly expiresAtMs: number | null;
+/**
+ * Status, start, end, denied addresses, allowed addresses, quota, balance: the first that speaks against the key
+ * decides. Where an address list is set, a client whose address is unreadable is refused.
+ * @param nowMs ms since 1970 UTC
+ * @param ip address of the client
+ */
+export function evaluateKey(
+  terms: KeyTerms,
+  nowMs: number,
+  ip: string,
+  quotaPeriodStart: QuotaPeriodStart,
+): Outcome {
+  return (
+    byStatus(terms) ??
+    byTime(terms, nowMs) ??
+    byAddress(terms, ip) ??
+    byAmount(terms, nowMs, quotaPeriodStart) ??
+    'active'
+  );
 }
 
-/** The reason why a key is refused, for its owner; undefined when it may be used. */
-export function refusalOf(terms: KeyTerms, nowMs: number): string | undefined {
-  switch (terms.status) {
-    case 'disabled':
-      return 'This API key is disabled.';
-    case 'expired':
-      return 'This API key has expired.';
-    case 'quota_exceeded':
-      return 'The quota of this API key is used up.';
-    case 'active':
-      break;
-    default:
-      return terms.status satisfies never;
-  }
-  if (terms.startsAtMs !== null && nowMs < terms.startsAtMs) {
-    return `This API key is not valid before ${new Date(terms.startsAtMs).toISOString()}.`;
-  }
-  if (terms.expiresAtMs !== null && nowMs >= terms.expiresAtMs) {
-    return `This API key expired at ${new Date(terms.expiresAtMs).toISOString()}.`;
-  }
-  return undefined;
+function byStatus({ status, unreadable }: KeyTerms): Outcome | undefined {
+  if (status !== 'active') return status;
+  return unreadable.length > 0 ? 'disabled' : undefined;
+}
+
+function byTime({ startsAtMs, expiresAtMs }: KeyTerms, nowMs: number): Outcome | undefined {
+  if (startsAtMs !== null && nowMs < startsAtMs) return 'not_started';
+  return expiresAtMs !== null && nowMs >= expiresAtMs ? 'expired' : undefined;
+}
+
+function byAddress({ deniedIps, allowedIps }: KeyTerms, ip: string): Outcome | undefined {
+  if (deniedIps !== null && deniedIps.includes(ip) !== false) return 'ip_denied';
+  return allowedIps !== null && allowedIps.includes(ip) !== true ? 'ip_denied' : undefined;
+}
+
+function byAmount(
+  { quota, balance }: KeyTerms,
+  nowMs: number,
+  quotaPeriodStart: QuotaPeriodStart,
+): Outcome | undefined {
+  if (quota !== null && isUsedUp(quota, nowMs, quotaPeriodStart)) return 'quota_exceeded';
+  return balance !== null && balance <= 0 ? 'quota_exceeded' : undefined;
+}
+
+/** By the source's own number; what the gateway itself has counted is the limiter's to judge. */
+function isUsedUp(quota: KeyQuota, nowMs: number, quotaPeriodStart: QuotaPeriodStart): boolean {
+  if (quota.used < quota.total) return false;
+  if (quota.total === 0 || quota.lastResetAtMs === null || quota.period === 'never') return true;
+  return quota.lastResetAtMs >= quotaPeriodStart(quota.period, nowMs);
 }
