@@ -1,11 +1,15 @@
-/** The scheduler process: health probes. `main.js --config <file> [--management-listen <host:port | unix:/path>]`. */
+/**
+ * The scheduler process: health probes, quota resets, leases that expired.
+ * `main.js --config <file> [--management-listen <host:port | unix:/path>]`
+ */
 import { parseArgs } from 'node:util';
-import { ConfigError, loadConfig } from '@llmproxy/config';
+import { runMain, untilToldToStop } from '@llmproxy/app-life';
+import { loadConfig, requiredRedis } from '@llmproxy/config';
 import { createLogger } from '@llmproxy/telemetry';
 import { openScheduler } from './wiring.ts';
 
 async function main(): Promise<void> {
-  const toldToStop = untilToldToStop(); // from the first moment on: a parent that has gone does not say so twice
+  const toldToStop = untilToldToStop();
   const { values: flags } = parseArgs({
     options: {
       config: { type: 'string', short: 'c', default: 'config.yaml' },
@@ -13,12 +17,11 @@ async function main(): Promise<void> {
     },
   });
   const config = loadConfig(flags.config, process.env);
-  const redisUrl = config.redis.url;
-  if (redisUrl === undefined) throw noRedis(flags.config);
+  const redis = requiredRedis(config, flags.config);
   const log = createLogger({ level: config.log.level, app: 'scheduler' });
   const scheduler = await openScheduler({
     config,
-    redisUrl,
+    redis,
     log,
     managementListen: flags['management-listen'],
   });
@@ -30,22 +33,6 @@ async function main(): Promise<void> {
   await Promise.race([toldToStop, started.then(() => toldToStop)]);
   log.info({}, 'scheduler stops');
   await scheduler.close();
-  process.exit(0);
 }
 
-/** A signal, or the end of the parent that started us. */
-function untilToldToStop(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const event of ['SIGTERM', 'SIGINT', 'disconnect']) process.once(event, () => resolve());
-  });
-}
-
-const noRedis = (file: string) =>
-  new ConfigError([
-    { file, line: 0, column: 0, path: 'redis.url', message: 'is not set; set it, or LLMPROXY_REDIS_URL' },
-  ]);
-
-main().catch((cause: unknown) => {
-  process.stderr.write(`${cause instanceof Error ? cause.message : String(cause)}\n`);
-  process.exit(cause instanceof ConfigError ? 78 : 1); // EX_CONFIG
-});
+runMain(main);

@@ -1,4 +1,5 @@
 import type { ProbeOutcome } from '@llmproxy/health';
+import type { SweepEvents } from '@llmproxy/quota-reset';
 import { Counter, Histogram, type Registry } from 'prom-client';
 
 /** Registers the series about probes; the returned function counts one. */
@@ -21,4 +22,20 @@ export function probeMetrics(registry: Registry): (outcome: ProbeOutcome) => voi
     probes.inc({ backend, result: ok ? 'success' : 'failure' });
     seconds.observe({ backend }, took);
   };
+}
+
+/** Registers the series about limits, and counts what sweeps do. */
+export function limitMetrics(registry: Registry): SweepEvents {
+  const registers = [registry];
+  const reaped = new Counter({
+    name: 'llmproxy_leases_reaped_total',
+    help: 'Leases of requests that expired because their gateway was gone; what they held was given back.',
+    registers,
+  });
+  const resets = new Counter({
+    name: 'llmproxy_quota_resets_total',
+    help: 'Quotas that were reset because their period had passed.',
+    registers,
+  });
+  return { onReaped: (leases) => reaped.inc(leases), onReset: () => resets.inc() };
 }

@@ -1,4 +1,5 @@
 import { play, startFakeBackend } from '@llmproxy/fake-backend';
+import { limitKeys, transact } from '@llmproxy/limit-state';
 import { redisForTests } from '@llmproxy/real-services';
 import { readVerdicts } from '@llmproxy/health-verdicts';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
@@ -111,6 +112,26 @@ health_check:
     { msg: 'backend is healthy again' },
   ]);
   expect(output()).not.toContain('canary');
+});
+
+test('it resets quotas whose period has passed, ends leases of gateways that are gone, and tells of both', async () => {
+  const redis = connectRedis({ url: redisUrl, connectionName: 'spec', whenDown: 'queue' });
+  cleanups.push(() => closeRedis(redis));
+  const tag = 'k:0123456789abcdef0123456789abcdef';
+  const dayMs = 86_400_000;
+  const periodStartMs = Date.now() - 3 * dayMs;
+  const quota = { total: 100, used: 70, periodStartMs, periodEndMs: periodStartMs + dayMs, shadow: false };
+  const admit = { op: 'admit', id: 'request-1', tokens: 5, scopes: [0] } as const;
+  await transact(redis, { leaseMs: 30_000, scopes: [{ tag, quota }], ops: [admit] }, periodStartMs + 1000);
+  await redis.zadd(limitKeys.tags, periodStartMs + 1000, tag);
+
+  const { child, socket, output } = await startScheduler('backends: [{ url: http://127.0.0.1:1 }]');
+  await untilReady(child);
+  await until(async () => /llmproxy_quota_resets_total 1$/m.test((await ask(socket, '/metrics')).text));
+  expect((await ask(socket, '/metrics')).text).toMatch(/^llmproxy_leases_reaped_total 1$/m);
+  expect(await redis.hmget(limitKeys.quota(tag), 'used', 'reserved')).toEqual(['0', '0']);
+  await until(() => output().includes('quota reset'));
+  expect(output()).toMatch(/"key_id":"0123456789abcdef0123456789abcdef".*"quota reset"/);
 });
 
 test('without health checks it runs and does nothing', async () => {

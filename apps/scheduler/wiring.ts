@@ -1,8 +1,10 @@
-/** The scheduler's parts, put together: config → health checks, and a listener for operators. */
+/** The scheduler's parts, put together: config → health checks, care for limits, and a listener for operators. */
 import type { Config } from '@llmproxy/config';
 import { openHealthChecks, type ProbeRules } from '@llmproxy/health';
+import type { RedisTarget } from '@llmproxy/redis';
 import { serveManagement, watchEventLoopLag, type Logger, type Readiness } from '@llmproxy/telemetry';
 import { Registry } from 'prom-client';
+import { openLimits } from './limits.ts';
 import { probeMetrics } from './metrics.ts';
 
 export interface Scheduler {
@@ -15,7 +17,7 @@ export interface Scheduler {
 
 export interface SchedulerOptions {
   config: Config;
-  redisUrl: string;
+  redis: RedisTarget;
   log: Logger;
   managementListen?: string | undefined;
 }
@@ -23,14 +25,14 @@ export interface SchedulerOptions {
 /** @throws Error when the management address is taken */
 export async function openScheduler({
   config,
-  redisUrl,
+  redis,
   log,
   managementListen,
 }: SchedulerOptions): Promise<Scheduler> {
   const registry = new Registry();
   watchEventLoopLag(registry);
   const checks = openHealthChecks({
-    redisUrl,
+    redis,
     backends: config.health_check.enabled ? config.backends.map(probedBackend) : [],
     rules: rulesOf(config.health_check),
     onProbe: probeMetrics(registry),
@@ -44,9 +46,11 @@ export async function openScheduler({
     },
     log: (level, message) => log[level](message),
   });
+  const limits = openLimits({ registry, redis, log });
+  const isConnected = () => checks.isConnected() && limits.isConnected();
   const ready = (): Readiness => ({
-    ok: checks.isConnected(),
-    checks: { redis: checks.isConnected() ? 'ok' : 'not connected' },
+    ok: isConnected(),
+    checks: { redis: isConnected() ? 'ok' : 'not connected' },
   });
   const metrics = () => registry.metrics();
   const snapshot = () => registry.getMetricsAsJSON();
@@ -56,9 +60,9 @@ export async function openScheduler({
       : await serveManagement({ listen: managementListen, ready, metrics, snapshot });
   return {
     management: management?.address,
-    start: () => checks.start(),
+    start: async () => void (await Promise.all([checks.start(), limits.start()])),
     close: async () => {
-      await checks.close();
+      await Promise.all([checks.close(), limits.close()]);
       await management?.close();
     },
   };
