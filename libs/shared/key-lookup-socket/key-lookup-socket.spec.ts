@@ -131,6 +131,11 @@ test('a file that is no socket is left alone', async () => {
   await expect(serve(socketPath, knowsOne)).rejects.toThrow('EADDRINUSE');
 });
 
+test('a path too long for a socket is told in words', async () => {
+  const path = `/tmp/${'x'.repeat(120)}.sock`;
+  await expect(serve(path, knowsOne)).rejects.toThrow(/is too long for a socket \(103 bytes\)/);
+});
+
 test('a process told to stop finishes the lookups under way', async () => {
   const socketPath = freshSocket();
   const { promise, resolve } = Promise.withResolvers<FoundKey>();

@@ -25,11 +25,19 @@ export interface KeyLookupServer {
   close(deadlineMs: number): Promise<void>;
 }
 
+/** The least of the systems we run on. */
+const pathBytesMax = 103;
+
 /**
  * Answers lookups on a unix socket that only this user may open.
  * @throws Error when another process answers there already, or the path cannot be listened on
  */
 export async function serveKeyLookups(options: ServeKeyLookups): Promise<KeyLookupServer> {
+  if (Buffer.byteLength(options.socketPath) > pathBytesMax) {
+    throw new Error(
+      `${options.socketPath} is too long for a socket (${pathBytesMax} bytes); set a shorter auth.lookup.listen`,
+    );
+  }
   await makeWay(options.socketPath);
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     response.once('finish', () => {

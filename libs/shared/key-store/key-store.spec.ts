@@ -1,4 +1,4 @@
-import { startRedis, type PrivateServer } from '@llmproxy/real-services';
+import { redisClusterForTests, startRedis, type PrivateServer } from '@llmproxy/real-services';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
@@ -221,4 +221,29 @@ test('the list holds every key once, the unreadable ones with the reason', async
   expect(found.filter((entry) => entry.record === undefined)).toMatchObject([
     { sha256, unreadable: expect.stringContaining('name') as string },
   ]);
+});
+
+test('on a Redis Cluster keys lie on all its servers, and every change is heard of', async () => {
+  const place = await redisClusterForTests();
+  onTestFinished(() => place[Symbol.asyncDispose]());
+  const connect = () => {
+    const redis = connectRedis({ ...place, connectionName: 'spec', whenDown: 'queue' });
+    onTestFinished(() => closeRedis(redis));
+    return redis;
+  };
+  const redis = connect();
+  const { heard } = await follow(connect());
+  const hashes = Array.from({ length: 30 }, (_, index) => hashOfKey(`sk-${index}`));
+  await Promise.all(hashes.map((hash, index) => storeKeyRecord(redis, hash, record({ name: `n${index}` }))));
+  const listed = new Map<string, string | undefined>();
+  for await (const found of listKeyRecords(redis)) listed.set(found.sha256, found.record?.name);
+  expect([...listed].toSorted()).toEqual(hashes.map((hash, index) => [hash, `n${index}`]).toSorted());
+  const [first = ''] = hashes;
+  expect(await findKeyRecord(redis, first)).toMatchObject({ name: 'n0' });
+  const disabled = await changeKeyRecord(redis, first, (before) => ({ ...before, status: 'disabled' }));
+  expect(disabled).toMatchObject({ status: 'disabled' });
+  expect(await removeKeyRecord(redis, first)).toBe(true);
+  const words = [...hashes, first, first].map(keyIdOfHash).toSorted();
+  await vi.waitUntil(() => heard.length >= words.length);
+  expect(heard.toSorted()).toEqual(words);
 });
