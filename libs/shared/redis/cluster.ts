@@ -31,6 +31,10 @@ export function openCluster(connection: RedisConnection): Cluster {
 }
 
 const retryMs = 100;
+/** A lost subscription is missed for so long at most; one that is in place is left as it is. */
+const resubscribeMs = 1000;
+/** What ioredis says of a command whose connection broke. */
+const lostConnection = 'Connection is closed.';
 
 /** A command whose server is away is tried again until it is served: there, or by a server that took over. */
 const waiting = {
@@ -44,23 +48,90 @@ const waiting = {
 /** 0: rejected at once. A server that took over is still found: another one says where the key has moved. */
 const failingFast = { retryDelayOnFailover: 0, retryDelayOnClusterDown: 0 } satisfies ClusterOptions;
 
+type Rest = [stream?: never, node?: never];
+
 class MannerlyCluster extends Cluster {
+  readonly #seeds: ClusterNode[];
+  readonly #channels = new Set<string>();
+  #resubscription: NodeJS.Timeout | undefined;
+  #closing = false;
+
   constructor(seeds: ClusterNode[], options: ClusterOptions) {
     super(seeds, options);
+    this.#seeds = seeds;
     // ioredis connects to a server with the first command for it, which would pay for that.
     this.on('+node', (node: Redis) => void node.connect().catch(() => undefined));
+    this.on('end', () => clearInterval(this.#resubscription));
   }
 
-  override sendCommand(command: Command, ...rest: [stream?: never, node?: never]): unknown {
+  override sendCommand(command: Command, ...rest: Rest): unknown {
+    this.#remember(command);
+    if (this.#closing) {
+      command.reject(new Error(lostConnection));
+      return command.promise;
+    }
     const { redisOptions } = this.options;
     // From here, not only from when a server gets it.
     if (redisOptions?.commandTimeout !== undefined) command.setTimeout(redisOptions.commandTimeout);
-    // ioredis's own way to say this, no offline queue, would also refuse while a single server is being connected to.
-    const failsFast = this.options.retryDelayOnFailover === 0;
-    if (failsFast && this.status !== 'ready' && command.name !== 'cluster') {
+    if (!this.#failsFast) {
+      if (rest[1] === undefined) this.#sendAgainWhenLost(command, rest);
+    } else if (this.status !== 'ready' && command.name !== 'cluster') {
+      // ioredis's own way to say this, no offline queue, would also refuse while a single server is being connected to.
       command.reject(new Error('no connection to the Redis Cluster'));
       return command.promise;
     }
     return super.sendCommand(command, ...rest);
+  }
+
+  override connect(): Promise<void> {
+    if (#closing in this) this.#closing = false; // the constructor of the parent connects too
+    return super.connect();
+  }
+
+  override quit(...args: Parameters<Cluster['quit']>): Promise<'OK'> {
+    this.#closing = true;
+    return super.quit(...args);
+  }
+
+  override disconnect(reconnect = false): void {
+    this.#closing = !reconnect;
+    // Between two attempts ioredis would wait for the end of connections that there are none of, and so would commands.
+    if (!reconnect && this.status === 'reconnecting') this.status = 'wait';
+    super.disconnect(reconnect);
+  }
+
+  /** As BullMQ makes them for its blocking reads. */
+  override duplicate(seeds: ClusterNode[] = [], options: ClusterOptions = {}): Cluster {
+    return new MannerlyCluster(seeds.length > 0 ? seeds : this.#seeds, { ...this.options, ...options });
+  }
+
+  get #failsFast(): boolean {
+    return this.options.retryDelayOnFailover === 0;
+  }
+
+  /** ioredis retries what was under way to one server that went, but not when it was the last. */
+  #sendAgainWhenLost(command: Command, rest: Rest): void {
+    const reject = command.reject;
+    command.reject = (error) => {
+      const comesBack = ['close', 'reconnecting', 'connecting', 'connect'].includes(this.status);
+      if (comesBack && !this.#closing && error.message === lostConnection)
+        super.sendCommand(command, ...rest);
+      else reject.call(command, error);
+    };
+  }
+
+  /** ioredis carries subscriptions from one server to another, but loses them when that one turns out to be away too. */
+  #remember({ name, args }: Command): void {
+    if (name !== 'subscribe' && name !== 'unsubscribe') return;
+    const channels = args.flat().map(String);
+    if (name === 'subscribe') for (const channel of channels) this.#channels.add(channel);
+    else if (channels.length === 0) this.#channels.clear();
+    else for (const channel of channels) this.#channels.delete(channel);
+    this.#resubscription ??= setInterval(() => this.#subscribeAgain(), resubscribeMs).unref();
+  }
+
+  #subscribeAgain(): void {
+    if (this.status !== 'ready' || this.#channels.size === 0) return;
+    this.subscribe(...this.#channels).catch(() => undefined);
   }
 }

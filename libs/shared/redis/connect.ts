@@ -52,7 +52,7 @@ export async function closeRedis(redis: RedisClient): Promise<void> {
     await Promise.race([redis.quit().catch(() => undefined), tooLong]);
     clearTimeout(timer);
   }
-  redis.disconnect();
+  if (redis.status !== 'end') redis.disconnect();
 }
 
 function openServer(connection: RedisConnection): Redis {
