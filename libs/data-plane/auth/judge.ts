@@ -63,8 +63,8 @@ async function byHook(
   const data = addsKey ? { ...known, key: request.secret } : known;
   const decision = await decisionOf(decide, data, request, metadata);
   if (decision.allow === true) return { ...metadata, ...decision.metadata };
-  const reason = decision.reasonForLog ?? 'the hook said no';
-  onProblem({ kind: 'hook_denied', provider: name, keyId, reason });
+  const reason = decision.reasonForLog;
+  if (reason !== undefined) onProblem({ kind: 'hook_failed', provider: name, keyId, reason });
   throw denied(decision.message);
 }
 

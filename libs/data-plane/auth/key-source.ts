@@ -36,7 +36,7 @@ export interface Decision {
   readonly message?: string | undefined;
   /** Added to the metadata of the caller. */
   readonly metadata?: Metadata | undefined;
-  /** Why it was denied, for the log alone. */
+  /** Set when the denial is not the hook's own, but of a mistake in it: why, for the log alone. */
   readonly reasonForLog?: string | undefined;
 }
 
@@ -52,7 +52,7 @@ export type Decide = (
 
 /** Something an operator should know of. It never holds a secret. */
 export interface AuthProblem {
-  readonly kind: 'source_failed' | 'key_unreadable' | 'hook_denied';
+  readonly kind: 'source_failed' | 'key_unreadable' | 'hook_failed';
   readonly provider: string;
   readonly keyId: string;
   readonly reason: string;

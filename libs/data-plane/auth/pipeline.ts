@@ -21,7 +21,7 @@ export interface KeyPipelineOptions {
   readonly overrides?: OutcomeOverrides;
   /** For quotas that a source counts itself. Default: what it says is used always counts. */
   readonly quotaPeriodStart?: QuotaPeriodStart;
-  /** Hears of sources that fail, keys that cannot be read, and hooks that deny. */
+  /** Hears of sources that fail, keys that cannot be read, and hooks that fail. */
   readonly onProblem?: (problem: AuthProblem) => void;
 }
 
