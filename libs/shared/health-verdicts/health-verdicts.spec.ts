@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { spawnRedisServer } from '@llmproxy/embedded-redis';
+import { redisClusterForTests } from '@llmproxy/real-services';
 import { closeRedis, connectRedis, redisKeys } from '@llmproxy/redis';
 import {
   followVerdicts,
@@ -117,6 +118,36 @@ test('a gateway hears of a change by message, without waiting for a poll', async
   await vi.waitUntil(() => healthOf('a') === true);
   await removeVerdicts(redis, ['a']);
   await vi.waitUntil(() => healthOf('a') === undefined);
+});
+
+test('verdicts pass through a cluster, whichever of its servers a gateway listens to', async () => {
+  const place = await redisClusterForTests();
+  cleanups.push(async () => place[Symbol.asyncDispose]());
+  const open = async (name: string) => {
+    const redis = connectRedis({ ...place, connectionName: name });
+    cleanups.push(() => closeRedis(redis));
+    await vi.waitUntil(() => redis.status === 'ready');
+    return redis;
+  };
+  const redis = await open('scheduler');
+  const heard: boolean[] = [];
+  const gateways = await Promise.all(['a', 'b', 'c', 'd'].map(open));
+  for (const [index, gateway] of gateways.entries()) {
+    const feed = followVerdicts({
+      subscriber: gateway,
+      reader: redis,
+      intervalMs: 3_600_000,
+      onVerdicts: (verdicts) => (heard[index] = verdicts.get('a')?.healthy === false),
+    });
+    cleanups.push(() => feed.close());
+  }
+  await vi.waitUntil(async () => {
+    await publishVerdict(redis, bad);
+    return heard.filter(Boolean).length === gateways.length;
+  });
+  await removeVerdicts(redis, ['a']);
+  await vi.waitUntil(() => !heard.includes(true));
+  expect(await readVerdicts(redis)).toEqual(new Map());
 });
 
 test('a change whose message was lost is found by the next poll', async () => {

@@ -143,6 +143,9 @@ test.each([
   ['redis://host?password=secret', 'redis://host'],
   ['unix:///run/redis.sock?db=1', 'unix:///run/redis.sock'],
   ['secret', '(unreadable Redis URL)'],
+  ['redis://:a,b@c:1', 'redis://***@c:1'],
+  ['redis://:secret@a:1,redis://:other@b:2', 'redis://***@a:1,redis://***@b:2'],
+  ['rediss://user:secret@a:1,b:2,[::1]:3', 'rediss://***@a:1,b:2,[::1]:3'],
 ])('%s is shown as %s', (full, shown) => {
   expect(redactRedisUrl(full)).toBe(shown);
 });
