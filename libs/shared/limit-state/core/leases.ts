@@ -26,8 +26,9 @@ export const has = (flags: number, flag: keyof typeof holds): boolean => (flags 
 
 /** Up to `max` of those that have expired, the oldest first, in the order of Redis. */
 export function expiredLeases(leases: Leases, nowMs: number, max: number): string[] {
-  return [...leases]
-    .filter(([, expiryMs]) => expiryMs <= nowMs)
+  const expired: [name: string, expiryMs: number][] = [];
+  for (const lease of leases) if (lease[1] <= nowMs) expired.push(lease);
+  return expired
     .sort(([a, x], [b, y]) => x - y || (a < b ? -1 : 1))
     .slice(0, max)
     .map(([name]) => name);

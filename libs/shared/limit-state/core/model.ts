@@ -13,7 +13,7 @@ import {
   type StoredScope,
 } from './open-scope.ts';
 
-/** Tag → what is stored of the scope. */
+/** Tag → what is stored of the scope; the one used last comes last. */
 export type Store = Map<string, StoredScope>;
 
 const purgedMax = 100;
@@ -33,7 +33,9 @@ export function transactInMemory(store: Store, batch: Batch, nowMs: number): Lim
   const replies = batch.ops.map((op) => run(op, opened));
   for (const scope of scopes) {
     const { tag } = scope.rules;
-    store.set(tag, closeScope(scope, store.get(tag)));
+    const stored = store.get(tag);
+    store.delete(tag);
+    store.set(tag, closeScope(scope, stored));
   }
   return replies;
 }

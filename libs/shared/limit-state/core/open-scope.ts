@@ -17,7 +17,8 @@ const unusedRates: Rates = { bucket: unusedBucket, requests: emptyWindow, tokens
 
 export interface StoredScope {
   readonly rates?: Rates | undefined;
-  readonly leases: ReadonlyMap<string, number>;
+  /** Changed in place: a copy for each request would cost as much as there are requests under way. */
+  readonly leases: Map<string, number>;
   readonly quota?: QuotaState | undefined;
 }
 
@@ -37,7 +38,7 @@ export function openScope(rules: LimitScope, stored: StoredScope | undefined, no
   const { limits } = rules;
   const rps = limits?.requestsPerSecond;
   const bucketRules = rps === undefined || !limits ? undefined : { rps, burst: burstOf(limits) };
-  const leases = new Map(stored?.leases);
+  const leases = stored?.leases ?? new Map<string, number>();
   return {
     rules,
     bucketRules,

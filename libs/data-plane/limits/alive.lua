@@ -1,0 +1,13 @@
+-- A worker is alive; how many are.
+-- KEYS[1]  sorted set: worker → its last sign of life
+-- ARGV     now_ms (0: the clock of Redis), worker, ttl_ms
+-- reply    workers with a sign of life within ttl_ms, this one included
+local now, ttl = tonumber(ARGV[1]), tonumber(ARGV[3])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+redis.call('ZADD', KEYS[1], now, ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ttl)
+redis.call('PEXPIRE', KEYS[1], ttl)
+return redis.call('ZCARD', KEYS[1])

@@ -1,0 +1,47 @@
+/** Tells the scheduler which scopes have leases or a quota, each at most once a minute. */
+import type { Cluster, Redis } from 'ioredis';
+import { limitKeys } from '@llmproxy/limit-state';
+import type { Clock } from '@llmproxy/time';
+
+const againMs = 60_000;
+const toldMax = 10_000;
+
+export class TagsInUse {
+  readonly #redis: Redis | Cluster;
+  readonly #clock: Clock;
+  #told = new Set<string>();
+  #toldSinceMs = 0;
+  #new: string[] = [];
+
+  constructor(redis: Redis | Cluster, clock: Clock) {
+    this.#redis = redis;
+    this.#clock = clock;
+  }
+
+  note(tag: string): void {
+    if (this.#told.has(tag)) return;
+    if (this.#told.size >= toldMax) this.#told.clear();
+    this.#told.add(tag);
+    if (this.#new.push(tag) === 1) setImmediate(() => void this.#tell());
+  }
+
+  /** Forgets what was told more than a minute ago. */
+  tick(): void {
+    const nowMs = this.#clock.monotonic();
+    if (nowMs - this.#toldSinceMs < againMs) return;
+    this.#toldSinceMs = nowMs;
+    this.#told = new Set();
+  }
+
+  async #tell(): Promise<void> {
+    const tags = this.#new;
+    this.#new = [];
+    const nowMs = this.#clock.now();
+    try {
+      await this.#redis.zadd(limitKeys.tags, 'GT', ...tags.flatMap((tag) => [nowMs, tag]));
+    } catch {
+      // Redis is away: the next request of each tells again.
+      for (const tag of tags) this.#told.delete(tag);
+    }
+  }
+}
