@@ -11,7 +11,7 @@ export interface ReadyMessage {
 }
 
 export interface ChildOptions {
-  app: 'gateway' | 'worker' | 'scheduler' | 'demo-backend';
+  app: 'gateway' | 'worker' | 'scheduler' | 'key-lookup' | 'demo-backend';
   args: readonly string[];
   env?: Readonly<Record<string, string>>;
   /** Called when the child ends without having been asked to; the exit code is null after a signal. */

@@ -1,9 +1,8 @@
 /** `llmproxy dead-letters list|replay`: what reporters did not take after all their retries. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { loadConfig, type Config } from '@llmproxy/config';
+import type { Config } from '@llmproxy/config';
 import { openDeadLetters, type DeadLetters } from '@llmproxy/delivery';
+import { configOf } from './config-of.ts';
 import { redisOf } from './redis-of.ts';
 
 const help = 'usage: llmproxy dead-letters list|replay [-c FILE] [--reporter NAME] [--id ID]…';
@@ -25,10 +24,7 @@ export async function deadLettersCommand(args: string[]): Promise<number> {
     console.error(help);
     return 2;
   }
-  const config = loadConfig(values.config ?? defaultConfig(), {
-    LLMPROXY_DEMO_URL: 'http://127.0.0.1:1', // the demo config names it; no command but start needs its value
-    ...process.env,
-  });
+  const config = configOf(values.config);
   const letters = openDeadLetters({ redis: redisOf(config) });
   try {
     for (const reporter of reportersOf(config, values.reporter)) {
@@ -40,8 +36,6 @@ export async function deadLettersCommand(args: string[]): Promise<number> {
     await letters.close();
   }
 }
-
-const defaultConfig = (): string => (existsSync('config.yaml') ? 'config.yaml' : join('data', 'demo.yaml'));
 
 function reportersOf(config: Config, wanted: string | undefined): string[] {
   const names = config.usage.reporters.map(({ name }) => name);

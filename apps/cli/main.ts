@@ -1,6 +1,7 @@
 /** `llmproxy <command>`. */
 import { checkCommand } from './check.ts';
 import { deadLettersCommand } from './dead-letters.ts';
+import { keysCommand } from './keys.ts';
 import { start } from './start.ts';
 
 const usage = `llmproxy: the gateway in front of LLM servers
@@ -8,33 +9,39 @@ const usage = `llmproxy: the gateway in front of LLM servers
   llmproxy start [-c FILE] [--listen ADDR]   everything on this machine: Redis, gateway, worker, scheduler;
                                              without a config file also a demo backend and a ready-made key
   llmproxy check -c FILE                     is this config file right? exit 0 when it is, else 1
+  llmproxy keys add --name NAME -c FILE      a new key in the built-in store; it is printed once
+  llmproxy keys list -c FILE                 the keys of the built-in store
+  llmproxy keys disable|enable|remove ID|NAME -c FILE
   llmproxy dead-letters list -c FILE         usage events that a reporter did not take after all retries
   llmproxy dead-letters replay -c FILE       deliver them again  [--reporter NAME]
   llmproxy version | help
 `;
 
-async function run(command: string | undefined, args: string[]): Promise<number> {
-  switch (command) {
-    case 'start':
-      return start(args);
-    case 'check':
-      return checkCommand(args);
-    case 'dead-letters':
-      return deadLettersCommand(args);
-    case 'version':
-    case '--version':
-      console.log(`llmproxy 0.1.0 (Node ${process.version})`);
-      return 0;
-    case undefined:
-    case 'help':
-    case '--help':
-    case '-h':
-      console.log(usage);
-      return 0;
-    default:
-      console.error(`llmproxy: there is no command "${command}".\n\n${usage}`);
-      return 2;
-  }
+type Command = (args: string[]) => number | Promise<number>;
+
+const version: Command = () => {
+  console.log(`llmproxy 0.1.0 (Node ${process.version})`);
+  return 0;
+};
+const help: Command = () => {
+  console.log(usage);
+  return 0;
+};
+
+const commands: ReadonlyMap<string, Command> = new Map([
+  ['start', start],
+  ['check', checkCommand],
+  ['keys', keysCommand],
+  ['dead-letters', deadLettersCommand],
+  ...['version', '--version'].map((name) => [name, version] as const),
+  ...['help', '--help', '-h'].map((name) => [name, help] as const),
+]);
+
+async function run(name = 'help', args: string[] = []): Promise<number> {
+  const command = commands.get(name);
+  if (command !== undefined) return command(args);
+  console.error(`llmproxy: there is no command "${name}".\n\n${usage}`);
+  return 2;
 }
 
 try {

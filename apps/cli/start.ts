@@ -73,16 +73,20 @@ async function startAll(
   const sockets = socketFolder(config);
   const management = (app: string) => `unix:${join(sockets, `${app}.sock`)}`;
   const common = ['--config', path];
-  say('starting worker, scheduler and gateway…');
+  const beside = besideTheGateway(config);
+  say(`starting ${beside.join(', ')} and gateway…`);
   await Promise.all(
-    (['worker', 'scheduler'] as const).map((app) =>
-      run({ app, args: [...common, '--management-listen', management(app)] }),
-    ),
+    beside.map((app) => run({ app, args: [...common, '--management-listen', management(app)] })),
   );
-  const peers = ['worker', 'scheduler'].flatMap((app) => ['--metrics-peer', management(app)]);
+  const peers = beside.flatMap((app) => ['--metrics-peer', management(app)]);
   const listen = options.listen === undefined ? [] : ['--listen', options.listen];
   const gateway = await run({ app: 'gateway', args: [...common, ...listen, ...peers] });
   process.stderr.write(banner({ address: gateway.address ?? '', config, configPath: path, demo }));
+}
+
+function besideTheGateway({ auth }: Config): ('worker' | 'scheduler' | 'key-lookup')[] {
+  const readsSql = auth.enabled && auth.pipeline.some(({ type }) => type === 'database');
+  return readsSql ? ['key-lookup', 'worker', 'scheduler'] : ['worker', 'scheduler'];
 }
 
 function configFor({ config, dataDir }: StartOptions): { path: string; demo: DemoConfig | undefined } {
