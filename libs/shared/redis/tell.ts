@@ -28,8 +28,10 @@ export function tellCluster(cluster: Cluster, { url, log = () => undefined }: To
     away.clear();
     once('info', `connected to the Redis Cluster at ${servers}`);
   });
+  cluster.on('refresh', () => (latest = undefined)); // one of them answers
   cluster.on('reconnecting', () => {
     if (isConnected()) once('warn', `lost the connection to the Redis Cluster at ${servers}; reconnecting`);
+    else once('warn', `Redis Cluster at ${servers}: ${latest ?? 'it serves nobody; CLUSTER INFO tells why'}`);
   });
   cluster.on('error', () => once('warn', `Redis Cluster at ${servers}: ${latest ?? 'no server answers'}`));
   cluster.on('node error', (error: Error, server: string) => {
