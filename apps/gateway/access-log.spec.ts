@@ -21,6 +21,7 @@ const entry: AccessEntry = {
   key_id: 'k1',
   api_key: null,
   user_id: 'ann',
+  shadow_refused: null,
   prompt_tokens: 1,
   completion_tokens: 2,
 };

@@ -20,6 +20,8 @@ export interface AccessEntry {
   key_id: string | null;
   api_key: string | null;
   user_id: string | null;
+  /** Limits in shadow mode that would have refused the request: `key:requests_per_minute,…`. */
+  shadow_refused: string | null;
   prompt_tokens: number | null;
   completion_tokens: number | null;
 }
@@ -41,7 +43,7 @@ function json(entry: AccessEntry): string {
     `"latency_ms":${entry.latency_ms},"ttft_ms":${entry.ttft_ms},"bytes":${entry.bytes},` +
     `"backend":${text(entry.backend)},"backend_url":${text(entry.backend_url)},"model":${text(entry.model)},` +
     `"is_stream":${entry.is_stream},"key_id":${text(entry.key_id)},"api_key":${text(entry.api_key)},` +
-    `"user_id":${text(entry.user_id)},"prompt_tokens":${entry.prompt_tokens},` +
+    `"user_id":${text(entry.user_id)},"shadow_refused":${text(entry.shadow_refused)},"prompt_tokens":${entry.prompt_tokens},` +
     `"completion_tokens":${entry.completion_tokens}}\n`
   );
 }

@@ -1,12 +1,19 @@
 /** What a client asks for, as far as the gateway must know it. */
 import { GatewayError } from '@llmproxy/errors';
 import type { Inbound } from '@llmproxy/exchange';
+import type { Relayed } from '@llmproxy/forwarding';
+import { estimateTokens } from '@llmproxy/limits';
 import type { Route } from '@llmproxy/routing';
-import { askForUsage, scanRequest } from '@llmproxy/usage';
+import { askForUsage, scanRequest, type RequestScan } from '@llmproxy/usage';
+import type { TokenUsage } from '@llmproxy/usage-queue';
 
 export interface Ask {
   readonly model: string | null;
   readonly stream: boolean;
+  /** Size of the body as the client sent it. */
+  readonly bodyBytes: number;
+  /** Longest answer that the client allows, all choices together, in tokens; undefined: it sets no bound. */
+  readonly maxTokens: number | undefined;
   /** Whether the body is known to be a JSON object: paths whose API the gateway understands. */
   readonly isJson: boolean;
   readonly payload: Payload;
@@ -48,12 +55,48 @@ export function createRead(bodyBytesMax: number): (inbound: Inbound, route: Rout
 }
 
 function askOf(body: Buffer, route: Route): Ask {
-  if (!route.readsBody)
-    return { model: null, stream: false, isJson: false, payload: new Payload(body, null) };
+  if (!route.readsBody) return { ...noAsk, bodyBytes: body.length, payload: new Payload(body, null) };
   const scan = scanRequest(body);
   if ('error' in scan)
     throw new GatewayError('invalid_json', `The request body cannot be used: ${scan.error}`);
   const spliced = scan.stream && usageIsOptional.has(route.endpoint) ? askForUsage(body, scan) : null;
   const payload = new Payload(body, spliced?.asked ? spliced.body : null);
-  return { model: scan.model, stream: scan.stream, isJson: true, payload };
+  return {
+    model: scan.model,
+    stream: scan.stream,
+    bodyBytes: body.length,
+    maxTokens: maxTokensOf(scan),
+    isJson: true,
+    payload,
+  };
 }
+
+const noAsk = { model: null, stream: false, maxTokens: undefined, isJson: false };
+
+function maxTokensOf(scan: RequestScan): number | undefined {
+  const each = scan.max_completion_tokens ?? scan.max_tokens ?? scan.max_output_tokens;
+  return each === null ? undefined : each * Math.max(1, scan.n ?? 1);
+}
+
+/**
+ * Tokens to set aside for a request until it is known what it uses: its prompt, and an answer as long as it may be.
+ * Nothing for APIs whose bodies are not read: nobody knows what a file is made of.
+ */
+export function reservedTokens(ask: Ask, endpoint: Route['endpoint'], defaultMaxTokens: number): number {
+  if (!ask.isJson) return 0;
+  const answersWithText = endpoint !== 'embeddings';
+  return estimateTokens(ask.bodyBytes, answersWithText ? ask.maxTokens : 0, defaultMaxTokens);
+}
+
+/**
+ * Tokens that a request is charged for. What the backend reported; of an answer without a report, a quarter of the
+ * bytes that went either way, and nothing for a refusal.
+ * @returns null: nothing is charged
+ */
+export function chargeFor(ask: Ask, relayed: Relayed, usage: TokenUsage | null): number | null {
+  if (usage) return usage.total_tokens;
+  if (!ask.isJson || relayed.status >= 400) return null;
+  return estimateTokens(ask.bodyBytes, Math.ceil(relayed.bytes / bytesPerToken), 0);
+}
+
+const bytesPerToken = 4;

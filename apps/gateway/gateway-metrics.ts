@@ -2,6 +2,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import { errorTable, type ErrorCode } from '@llmproxy/errors';
 import type { Relayed } from '@llmproxy/forwarding';
+import type { RefusedBy } from '@llmproxy/limits';
 import { counterFamily, histogramFamily, type CounterCell, type HistogramCell } from '@llmproxy/telemetry';
 import type { TokenUsage } from '@llmproxy/usage-queue';
 import type { PooledBackend } from './backends.ts';
@@ -13,6 +14,9 @@ export interface GatewayMetrics {
   settled(settled: Settled, latencyMs: number, ttftMs: number | null): void;
   refused(relayed: Relayed): void;
   badRequest(code: ErrorCode): void;
+  /** A request that a limit refused, or would have refused. */
+  limited(by: RefusedBy, mode: 'enforce' | 'shadow'): void;
+  limiterCalled(ok: boolean, tookMs: number): void;
 }
 
 export interface GatewayMetricsOptions {
@@ -24,6 +28,8 @@ export interface GatewayMetricsOptions {
 }
 
 const ttftBucketsSeconds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+const limiterBucketsSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
 
 /** The series of one kind of request: found once, then bumped. */
 interface RequestCells {
@@ -58,6 +64,8 @@ export function createGatewayMetrics(options: GatewayMetricsOptions): GatewayMet
       if (relayed.error) countError(relayed.error.code);
     },
     badRequest: countError,
+    limited: limitFamily(registry),
+    limiterCalled: limiterFamilies(registry),
   };
 }
 
@@ -133,6 +141,33 @@ function errorFamily(registry: Registry): (code: ErrorCode) => void {
     registry,
   });
   return (code) => void errors.cell({ code, blame: errorTable[code].blame }).value++;
+}
+
+function limitFamily(registry: Registry): GatewayMetrics['limited'] {
+  const refusals = counterFamily({
+    name: 'llmproxy_rate_limit_refusals_total',
+    help: 'Requests that a limit refused or, in shadow mode, would have refused.',
+    registry,
+  });
+  return ({ kind, limit }, mode) => void refusals.cell({ scope: kind, limit, mode }).value++;
+}
+
+function limiterFamilies(registry: Registry): GatewayMetrics['limiterCalled'] {
+  const seconds = histogramFamily({
+    name: 'llmproxy_limits_call_seconds',
+    help: 'Time of one call to Redis about limits; each carries the requests of one turn of the event loop.',
+    registry,
+    buckets: limiterBucketsSeconds,
+  }).cell({});
+  const failures = counterFamily({
+    name: 'llmproxy_limits_call_failures_total',
+    help: 'Calls to Redis about limits without an answer in time; rate_limit.on_redis_failure applied.',
+    registry,
+  }).cell({});
+  return (ok, tookMs) => {
+    if (ok) seconds.observe(tookMs / 1000);
+    else failures.value++;
+  };
 }
 
 function registerPolledGauges(options: GatewayMetricsOptions, inFlight: () => number): void {

@@ -5,7 +5,8 @@ import type { RedisTarget } from '@llmproxy/redis';
 import { probeAnswer, type Logger, type Readiness } from '@llmproxy/telemetry';
 import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
 import { createGatewayServer } from './server.ts';
-import { buildRecord, buildStages, openResources, type Resources } from './wiring.ts';
+import { openResources, type Resources } from './resources.ts';
+import { buildRecord, buildStages } from './wiring.ts';
 
 const metricsTimeoutMs = 5_000;
 
@@ -13,7 +14,7 @@ const tell = (message: ToPrimary): void => void process.send?.(message);
 
 /** Serves until SIGTERM, then drains; resolves when all is closed. */
 export async function runGatewayWorker(config: Config, redis: RedisTarget, log: Logger): Promise<void> {
-  await using resources = openResources(config, redis, log);
+  await using resources = await openResources(config, redis, log);
   const metricsTexts = new PendingAnswers<string>();
   process.on('message', (message: ToWorker) => void receive(message, resources, metricsTexts));
   const server = createGatewayServer({
@@ -31,7 +32,7 @@ export async function runGatewayWorker(config: Config, redis: RedisTarget, log: 
     serveProbe: createServeProbe(config, {
       ready: () => ({
         ok: !server.draining,
-        checks: { draining: server.draining ? 'yes' : 'ok', redis: resources.health.redisState() },
+        checks: { draining: server.draining ? 'yes' : 'ok', redis: resources.redisState() },
       }),
       metrics: () => metricsTexts.ask((id) => tell({ kind: 'metrics-wanted', id }), metricsTimeoutMs),
     }),

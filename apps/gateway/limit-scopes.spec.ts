@@ -49,7 +49,6 @@ test('what a key brings replaces the same setting for all keys, and only that', 
     {
       tag: 'k:id',
       shadow: true,
-      quota: undefined,
       limits: {
         requestsPerSecond: 5,
         burst: undefined,
@@ -58,6 +57,14 @@ test('what a key brings replaces the same setting for all keys, and only that', 
         maxConcurrent: 3,
       },
     },
+  ]);
+});
+
+test('where keys are not limited, their own limits are not either, but their quotas are', () => {
+  const quota = { total: 100, used: 0, period: 'never' as const, lastResetAtMs: null };
+  const allowance = { rates: { ...noRates, requestsPerMinute: 1 }, quota };
+  expect(createLimitScopes(rules()).of(caller(allowance))).toMatchObject([
+    { limits: {}, quota: { total: 100 } },
   ]);
 });
 
@@ -72,7 +79,7 @@ test('a quota follows the calendar: in the next period it starts at its new begi
   let nowMs = noon;
   const scopes = createLimitScopes(rules({ nowMs: () => nowMs }));
   const quota = { total: 100, used: 40, period: 'daily' as const, lastResetAtMs: noon - day / 4 };
-  const allowance = { rates: null, quota };
+  const allowance = { rates: { ...noRates, requestsPerMinute: 1 }, quota };
   const quotaNow = () => scopes.of(caller(allowance))[0]?.quota;
   expect(quotaNow()).toEqual({
     total: 100,

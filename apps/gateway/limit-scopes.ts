@@ -12,6 +12,7 @@ export interface ScopeRules {
 
 export interface LimitRules {
   readonly global: ScopeRules | undefined;
+  /** Undefined: keys are not limited, whatever they bring; their quotas stay. */
   readonly perKey: ScopeRules | undefined;
   readonly perIp: ScopeRules | undefined;
   /** Only backends that are limited. */
@@ -23,6 +24,8 @@ export interface LimitRules {
 }
 
 export interface LimitScopes {
+  /** Whether any backend is limited. */
+  readonly limitsBackends: boolean;
   /** All that must have room for the request, whichever backend it goes to. */
   of(caller: Caller): LimitScope[];
   /** Undefined for a backend that is not limited. */
@@ -53,6 +56,7 @@ export function createLimitScopes(rules: LimitRules): LimitScopes {
     return known.scope;
   };
   return {
+    limitsBackends: backends.size > 0,
     of: (caller) => {
       const scopes: LimitScope[] = [];
       if (global) scopes.push(global);
@@ -67,22 +71,25 @@ export function createLimitScopes(rules: LimitRules): LimitScopes {
 
 function keyScopeOf(
   keyId: string,
-  { rates, quota }: NonNullable<Caller['allowance']>,
+  allowance: NonNullable<Caller['allowance']>,
   rules: LimitRules,
   nowMs: number,
 ): KeyScope {
-  const limits = { ...rules.perKey?.limits, ...(rates && ownLimits(rates)) };
-  const period = quota === null ? undefined : rules.periods.bounds(quota.period, nowMs);
-  const scope: LimitScope = {
-    tag: `k:${keyId}`,
-    limits,
-    shadow: rules.perKey?.shadow ?? false,
-    quota: quota && period ? quotaOf(quota, period, rules.quotaShadow) : undefined,
-  };
-  return {
-    scope: isUnlimited(limits) && scope.quota === undefined ? undefined : scope,
-    validUntilMs: period?.endMs ?? Infinity,
-  };
+  const { quota } = allowance;
+  const limits = keyLimits(allowance, rules);
+  const shadow = rules.perKey?.shadow ?? false;
+  const tag = `k:${keyId}`;
+  if (quota === null || quota.total === Infinity) {
+    return { scope: isUnlimited(limits) ? undefined : { tag, limits, shadow }, validUntilMs: Infinity };
+  }
+  const period = rules.periods.bounds(quota.period, nowMs);
+  const scope = { tag, limits, shadow, quota: quotaOf(quota, period, rules.quotaShadow) };
+  return { scope, validUntilMs: period.endMs };
+}
+
+function keyLimits({ rates }: NonNullable<Caller['allowance']>, { perKey }: LimitRules): RateLimits {
+  if (perKey === undefined) return {};
+  return rates === null ? perKey.limits : { ...perKey.limits, ...ownLimits(rates) };
 }
 
 const isUnlimited = (limits: RateLimits): boolean =>
@@ -108,8 +115,7 @@ function ownLimits(rates: KeyRates): RateLimits {
 }
 
 /** What the key had used before the gateway counted, unless that was in an earlier period. */
-function quotaOf(quota: KeyQuota, { startMs, endMs }: PeriodBounds, shadow: boolean): Quota | undefined {
-  if (quota.total === Infinity) return undefined;
+function quotaOf(quota: KeyQuota, { startMs, endMs }: PeriodBounds, shadow: boolean): Quota {
   const isOfThisPeriod = quota.lastResetAtMs === null || quota.lastResetAtMs >= startMs;
   return {
     total: quota.total,

@@ -7,6 +7,7 @@ import type { RedisTarget } from '@llmproxy/redis';
 import { createLogger } from '@llmproxy/telemetry';
 import { runGatewayWorker } from './gateway-worker.ts';
 import { openFurtherSnapshots } from './further-snapshots.ts';
+import { checkHooks } from './hooks.ts';
 import { runPrimary } from './primary.ts';
 
 const { values: flags } = parseArgs({
@@ -21,6 +22,7 @@ function configOrExit(): { config: Config; redis: RedisTarget } {
   try {
     const loaded = loadConfig(flags.config, process.env);
     const config = flags.listen ? { ...loaded, server: { ...loaded.server, listen: flags.listen } } : loaded;
+    checkHooks(config, flags.config);
     return { config, redis: requiredRedis(config, flags.config) };
   } catch (error) {
     return endWith(error);

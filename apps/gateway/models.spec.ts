@@ -173,7 +173,7 @@ test.each([
     nowMs: () => 0,
     fetchTimeoutMs: 50,
   });
-  expect(await models('/v1/models')).toMatchObject({ kind: 'answered' });
+  expect(await models('/v1/models', null)).toMatchObject({ kind: 'answered' });
   await one.requests[0]?.aborted;
   await Promise.all(backends.map(({ forwarder }) => forwarder.close()));
 });

@@ -18,10 +18,18 @@ export interface ModelsOptions {
 const fetchTimeoutMsDefault = 5_000;
 const listBytesMax = 8 * 1024 * 1024;
 
-/** Answers `GET /v1/models` and `GET /v1/models/<id>`; backends that fail are left out, all failing is an error. */
-export function createModels(options: ModelsOptions): (path: string) => Promise<Forwarded<PooledBackend>> {
+/** Whether the caller may use a model; null: all of them. */
+type AllowsModel = ((id: string) => boolean) | null;
+
+/**
+ * Answers `GET /v1/models` and `GET /v1/models/<id>` with what the caller may use; backends that fail are left out, all
+ * failing is an error.
+ */
+export function createModels(
+  options: ModelsOptions,
+): (path: string, allows: AllowsModel) => Promise<Forwarded<PooledBackend>> {
   let cached: { models: Promise<Model[]>; untilMs: number } | undefined;
-  return async (path) => {
+  return async (path, allows) => {
     if (!cached || options.nowMs() >= cached.untilMs) {
       const models = mergedModels(options);
       const entry = { models, untilMs: options.nowMs() + options.cacheMs };
@@ -31,7 +39,9 @@ export function createModels(options: ModelsOptions): (path: string) => Promise<
       });
     }
     try {
-      return { kind: 'answered', answer: answerFor(path, await cached.models), backend: null };
+      const models = await cached.models;
+      const usable = allows === null ? models : models.filter(({ id }) => allows(id));
+      return { kind: 'answered', answer: answerFor(path, usable), backend: null };
     } catch (error) {
       if (error instanceof GatewayError) return { kind: 'failed', error, backend: null };
       throw error;

@@ -182,6 +182,7 @@ test('an access line is one JSON object that tells what the event tells', async 
       key_id: keyIdOf(key),
       api_key: 'sk-o***6789',
       user_id: 'u "1"',
+      shadow_refused: null,
       prompt_tokens: 9,
       completion_tokens: 6,
     },

@@ -4,6 +4,7 @@ import type { UsageEvent } from '@llmproxy/usage-queue';
 import { anonymous } from '@llmproxy/auth';
 import type { Inbound } from '@llmproxy/exchange';
 import type { Relayed } from '@llmproxy/forwarding';
+import type { RefusedBy } from '@llmproxy/limits';
 import { pathOf } from '@llmproxy/routing';
 import type { AccessEntry, AccessLog } from './access-log.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
@@ -59,11 +60,11 @@ function accessEntry(
   settled: Settled | null,
   { time, latencyMs, ttftMs }: Times,
 ): AccessEntry {
-  const { backend, ask, caller, usage } = settled ?? unsettled;
+  const { backend, ask, caller, usage, shadowRefusals } = settled ?? refusedAs(relayed);
   return {
     time,
     request_id: inbound.requestId,
-    client_ip: inbound.peerAddress,
+    client_ip: caller.ip || inbound.peerAddress,
     method: inbound.method,
     path: settled?.route.path ?? pathOf(inbound.target),
     status: relayed.status,
@@ -79,6 +80,7 @@ function accessEntry(
     key_id: caller.keyId,
     api_key: caller.maskedKey,
     user_id: caller.userId,
+    shadow_refused: spelled(shadowRefusals),
     prompt_tokens: usage && usage.prompt_tokens,
     completion_tokens: usage && usage.completion_tokens,
   };
@@ -86,8 +88,17 @@ function accessEntry(
 
 const refusedOutcome = ({ outcome }: Relayed) => (outcome === 'client_closed' ? outcome : 'refused');
 
-/** What is known of a request that was refused: nothing but its head. */
-const unsettled = { backend: null, ask: { model: null, stream: false }, caller: anonymous, usage: null };
+/** What is known of a request that was refused: its head, and perhaps whom it concerns. */
+const refusedAs = ({ error }: Relayed) => ({
+  backend: null,
+  ask: { model: null, stream: false },
+  caller: { ...anonymous, ...error?.about },
+  usage: null,
+  shadowRefusals: [],
+});
+
+const spelled = (refusals: readonly RefusedBy[]): string | null =>
+  refusals.length === 0 ? null : refusals.map(({ kind, limit }) => `${kind}:${limit}`).join(',');
 
 function usageEvent(
   inbound: Inbound,

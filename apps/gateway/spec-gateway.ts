@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { loadConfig } from '@llmproxy/config';
+import { createLogger } from '@llmproxy/telemetry';
 import type { UsageEvent } from '@llmproxy/usage-queue';
 import { createAccessLog, type AccessEntry } from './access-log.ts';
+import { openAuthentication } from './authentication.ts';
 import { openBackends } from './backends.ts';
 import { backendSettings } from './from-config.ts';
 import { createGatewayMetrics } from './gateway-metrics.ts';
@@ -35,6 +37,8 @@ export interface SpecGateway extends AsyncDisposable {
   drain(timeoutMs: number): Promise<void>;
 }
 
+const log = createLogger({ level: 'error', app: 'spec' });
+
 /** Starts it. `accessed` reads the access log, so it needs the format `json`. */
 export async function startSpecGateway(options: SpecGatewayOptions): Promise<SpecGateway> {
   const config = configOf(options);
@@ -48,20 +52,21 @@ export async function startSpecGateway(options: SpecGatewayOptions): Promise<Spe
     isAvailable: ({ name }) => isAvailable(name),
     pendingEvents: () => 0,
   });
-  const { log, record } = recorder(
+  const { log: told, record } = recorder(
     options.accessFormat ?? 'json',
     metrics,
     config.usage.include_request_body,
   );
-  const health = { isAvailable, redisState: () => 'ok', close: () => undefined };
-  const resources = { backends, health, producer: undefined, registry, metrics };
+  const health = { isAvailable, close: () => undefined };
+  const authentication = openAuthentication(config, log);
+  const resources = { backends, health, authentication, limiter: undefined, metrics };
   const server = createGatewayServer({
     settings: {
       readTimeoutMs: config.server.read_timeout,
       idleTimeoutMs: config.server.idle_timeout,
       headerBytesMax: config.server.max_header_bytes,
     },
-    stages: buildStages(config, { ...resources, [Symbol.asyncDispose]: () => Promise.resolve() }),
+    stages: buildStages(config, resources),
     serveProbe: () => false,
     record,
     recordBadRequest: (error) => metrics.badRequest(error.code),
@@ -69,7 +74,7 @@ export async function startSpecGateway(options: SpecGatewayOptions): Promise<Spe
   const url = await server.listen('127.0.0.1:0');
   const drain = (timeoutMs: number) => server.drain(timeoutMs);
   return {
-    ...log,
+    ...told,
     url,
     port: Number(new URL(url).port),
     metricsText: () => registry.metrics(),

@@ -1,89 +1,45 @@
-/** What a gateway worker is made of. */
-import { join } from 'node:path';
-import { Registry } from 'prom-client';
-import { anonymous, createAuthenticate, openPipeline } from '@llmproxy/auth';
+/** What a request meets on its way: the stages, made of the config and of what the worker holds open. */
 import { createBalancer } from '@llmproxy/balancing';
-import { createClientIp } from '@llmproxy/client-ip';
 import type { Config } from '@llmproxy/config';
 import { forward, relay } from '@llmproxy/forwarding';
-import type { RedisTarget } from '@llmproxy/redis';
 import { createRouter } from '@llmproxy/routing';
-import { openLogDestination, watchEventLoopLag, type Logger } from '@llmproxy/telemetry';
-import { systemClock } from '@llmproxy/time';
+import { openLogDestination, type Logger } from '@llmproxy/telemetry';
 import { createAnswerScanner } from '@llmproxy/usage';
-import { openUsageProducer, type UsageProducer } from '@llmproxy/usage-queue';
 import { createAccessLog } from './access-log.ts';
 import { createRead } from './ask.ts';
-import { asksForUsage, openBackends, outgoingFor, type PooledBackend } from './backends.ts';
-import { backendSettings, listedKeys } from './from-config.ts';
-import { createGatewayMetrics, type GatewayMetrics } from './gateway-metrics.ts';
-import { followHealth, type HealthFeed } from './health-feed.ts';
+import { asksForUsage, outgoingFor, type PooledBackend } from './backends.ts';
+import { createLimitScopes } from './limit-scopes.ts';
 import { createModels } from './models.ts';
 import { createAdmit } from './permit.ts';
 import type { Stages } from './pipeline.ts';
+import { limitRules } from './rate-limits.ts';
 import { createRecord } from './record.ts';
+import type { Resources } from './resources.ts';
 
-export interface Resources extends AsyncDisposable {
-  readonly backends: PooledBackend[];
-  readonly health: HealthFeed;
-  readonly producer: UsageProducer | undefined;
-  readonly registry: Registry;
-  readonly metrics: GatewayMetrics;
-}
+type StageResources = Pick<Resources, 'backends' | 'health' | 'authentication' | 'limiter' | 'metrics'>;
 
-/** Opens what holds connections; closed in reverse order. */
-export function openResources(config: Config, redis: RedisTarget, log: Logger): Resources {
-  const backends = openBackends(backendSettings(config), config.auth.header_names);
-  const health = followHealth(redis, config.health_check, log);
-  const reporting = config.usage.enabled && config.usage.reporters.length > 0;
-  const producer = reporting
-    ? openUsageProducer({ redis, spoolDir: join(config.data_dir, 'spool'), log })
-    : undefined;
-  const registry = new Registry();
-  watchEventLoopLag(registry);
-  const metrics = createGatewayMetrics({
-    registry,
-    latencyBucketsMs: config.metrics.latency_buckets,
-    backends,
-    isAvailable: (backend) => health.isAvailable(backend.name),
-    pendingEvents: () => producer?.pending() ?? 0,
-  });
-  return {
-    backends,
-    health,
-    producer,
-    registry,
-    metrics,
-    async [Symbol.asyncDispose]() {
-      await producer?.close();
-      health.close();
-      await Promise.all(backends.map(({ forwarder }) => forwarder.close()));
-    },
-  };
-}
-
-export function buildStages(config: Config, resources: Resources): Stages {
-  const { backends, health, metrics } = resources;
+export function buildStages(config: Config, resources: StageResources): Stages {
+  const { backends, health, authentication, limiter, metrics } = resources;
   const isAvailable = (backend: PooledBackend) => health.isAvailable(backend.name);
-  const pick = createBalancer(backends, isAvailable);
   const nowMs = () => performance.now();
   const models = createModels({ backends, isAvailable, cacheMs: config.routing.models_cache_ttl, nowMs });
-  const clientIp = createClientIp(config.server.trusted_proxies);
-  const { header_names: headerNames, mode } = config.auth;
-  const pipeline = openPipeline({ mode, providers: listedKeys(config, Date.now()), clock: systemClock });
   return {
     route: createRouter(),
-    authenticate: config.auth.enabled
-      ? createAuthenticate({ headerNames, pipeline, clientIp })
-      : (inbound) => ({ ...anonymous, ip: clientIp(inbound) }),
+    authenticate: authentication.authenticate,
     read: createRead(config.server.max_body_size),
-    admit: createAdmit(metrics),
-    forward: (inbound, route, ask) => {
-      if (route.kind === 'models') return models(route.path);
+    authorize: authentication.authorize,
+    admit: createAdmit({
+      metrics,
+      pick: createBalancer(backends, isAvailable),
+      limits: limiter && { limiter, scopes: createLimitScopes(limitRules(config)) },
+      defaultMaxTokens: config.rate_limit.default_max_tokens,
+    }),
+    forward: (inbound, { route, caller, ask, permit }) => {
+      if (route.kind === 'models') return models(route.path, caller.allowedModels);
       const prepare = (backend: PooledBackend) => outgoingFor(backend, inbound, route, ask);
-      return forward(inbound, { pick, prepare });
+      return forward(inbound, { pick: (tried) => permit.backend(tried), prepare });
     },
-    relay: (forwarded, inbound, route, ask) => {
+    relay: (forwarded, inbound, { route, ask, permit: { rateHeaders } }) => {
       const { backend } = forwarded;
       const hideUsageChunk = backend !== null && asksForUsage(backend, ask);
       // A stream may stay open for minutes after its prompt has been sent for the last time.
@@ -91,7 +47,8 @@ export function buildStages(config: Config, resources: Resources): Stages {
       let scanner: ReturnType<typeof createAnswerScanner> | undefined;
       const observe = (contentType: string) =>
         (scanner = createAnswerScanner({ contentType, hideUsageChunk }));
-      return relay(forwarded, inbound, { dialect: route.dialect, nowMs, observe }).then((relayed) => ({
+      const options = { dialect: route.dialect, nowMs, observe, rateHeaders };
+      return relay(forwarded, inbound, options).then((relayed) => ({
         relayed,
         usage: scanner?.result().usage ?? null,
       }));

@@ -19,7 +19,7 @@ export type Forwarded<B extends Backend> =
 
 export interface ForwardOptions<B extends Backend> {
   /** Chooses among the available backends that are not in `tried`. */
-  pick(tried: readonly B[]): B | undefined;
+  pick(tried: readonly B[]): B | undefined | Promise<B | undefined>;
   /** The request as this backend shall see it. */
   prepare(backend: B): Outgoing;
 }
@@ -33,7 +33,8 @@ export async function forward<B extends Backend>(
   const tried: B[] = [];
   let failed: Forwarded<B> | undefined;
   for (;;) {
-    const backend = options.pick(tried);
+    const picked = options.pick(tried);
+    const backend = picked instanceof Promise ? await picked : picked;
     if (!backend) return failed ?? { kind: 'failed', error: noBackend(), backend: null };
     try {
       const answer = await exchange.attempt(backend, options.prepare(backend));

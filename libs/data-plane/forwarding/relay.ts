@@ -10,7 +10,7 @@ import {
   type Dialect,
   type GatewayError,
 } from '@llmproxy/errors';
-import type { Answer, Departure, Inbound, Reply } from '@llmproxy/exchange';
+import type { Answer, Departure, Inbound, RawHeaders, Reply } from '@llmproxy/exchange';
 import { backendError } from './core/failure.ts';
 import { isEventStream, responseHead } from './core/header-rules.ts';
 import { departure, type Backend, type Forwarded } from './forward.ts';
@@ -39,6 +39,8 @@ export interface RelayOptions {
   dialect: Dialect;
   /** Monotonic ms. */
   nowMs(): number;
+  /** What the client is told about its limits. */
+  rateHeaders?: RawHeaders;
   /** Makes the observer for this answer. */
   observe(contentType: string): AnswerObserver;
 }
@@ -123,7 +125,11 @@ class Relay {
 
   #begin(): void {
     const answer = this.#answer;
-    const head = responseHead(answer.rawHeaders, this.#inbound.requestId, this.#backend?.secretHeaders);
+    const head = responseHead(answer.rawHeaders, {
+      requestId: this.#inbound.requestId,
+      secretHeaders: this.#backend?.secretHeaders,
+      rateHeaders: this.#options.rateHeaders,
+    });
     this.#isStream = isEventStream(head.contentType);
     const observer = this.#options.observe(head.contentType);
     this.#observer = head.contentEncoding ? observeDecoded(observer, head.contentEncoding) : observer;

@@ -1,10 +1,20 @@
 import type { Dialect } from './render.ts';
 import { errorTable, type ErrorCode, type ErrorRow } from './error-table.ts';
 
+/** The caller of a request that was refused after its key was known. */
+export interface Subject {
+  readonly keyId: string | null;
+  readonly maskedKey: string | null;
+  readonly userId: string | null;
+  readonly ip: string;
+}
+
 interface GatewayErrorOptions {
   cause?: unknown;
   /** Further response headers, lower-case names: `allow`, `retry-after`, … */
   headers?: Readonly<Record<string, string>>;
+  /** Whom it concerns, for the access log: no secret. */
+  about?: Subject;
   /** Instead of the table's: an operator may choose the status of a refused key. 400 to 599. */
   status?: number;
 }
@@ -13,6 +23,7 @@ interface GatewayErrorOptions {
 export class GatewayError extends Error {
   readonly code: ErrorCode;
   readonly headers: Readonly<Record<string, string>>;
+  readonly about: Subject | undefined;
   readonly #status: number | undefined;
 
   constructor(code: ErrorCode, messageForClient: string, options: GatewayErrorOptions = {}) {
@@ -20,6 +31,7 @@ export class GatewayError extends Error {
     this.name = 'GatewayError';
     this.code = code;
     this.headers = options.headers ?? {};
+    this.about = options.about;
     this.#status = options.status;
   }
 

@@ -96,7 +96,7 @@ test('more header names than are remembered are judged the same', () => {
   expect(kept(sentOf(['AUTHORIZATION', 'canary', 'x-1999', '1'], rules))).toEqual(['x-1999', '1']);
 });
 
-const answered = (received: string[]) => responseHead(received, 'r1');
+const answered = (received: string[]) => responseHead(received, { requestId: 'r1' });
 
 test.each([
   'Authorization',
@@ -155,4 +155,18 @@ test('a length that Connection names is still the length of the body', () => {
   expect(answered(['Connection', 'Content-Length', 'Content-Length', '7', 'x-a', '1']).headers).toContain(
     '7',
   );
+});
+
+test('limits of the caller replace those that the backend told the gateway; without any these pass', () => {
+  const received = ['X-RateLimit-Remaining-Requests', '5', 'x-ratelimit-reset-tokens', '1s', 'x-other', 'a'];
+  const terms = { requestId: 'r1' };
+  expect(responseHead(received, terms).headers).toEqual([...received, 'x-request-id', 'r1']);
+  const rateHeaders = ['x-ratelimit-remaining-requests', '2'];
+  expect(responseHead(received, { ...terms, rateHeaders }).headers).toEqual([
+    'x-other',
+    'a',
+    ...rateHeaders,
+    'x-request-id',
+    'r1',
+  ]);
 });

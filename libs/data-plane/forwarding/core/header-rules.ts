@@ -124,7 +124,14 @@ export interface ResponseHead {
 }
 
 type ResponseFate =
-  'keep' | 'drop' | 'connection' | 'content-length' | 'content-type' | 'content-encoding' | 'cache-control';
+  | 'keep'
+  | 'drop'
+  | 'connection'
+  | 'rate-limit'
+  | 'content-length'
+  | 'content-type'
+  | 'content-encoding'
+  | 'cache-control';
 
 const noticed: ReadonlySet<string> = new Set<ResponseFate>([
   'connection',
@@ -141,22 +148,38 @@ const responseFates = new FateByName<ResponseFate>((name) => {
 
 const none: ReadonlySet<string> = new Set();
 
+/** What is particular to one answer. */
+export interface AnswerTerms {
+  readonly requestId: string;
+  /** Lower-case names of headers that carry the backend's credential. */
+  readonly secretHeaders?: ReadonlySet<string> | undefined;
+  /** `x-ratelimit-*` of the caller; they replace those of the backend, which concern the gateway. */
+  readonly rateHeaders?: RawHeaders | undefined;
+}
+
 /** The headers of an answer as the client may see them, with `x-request-id` and what keeps a stream unbuffered. */
-export function responseHead(
-  received: RawHeaders,
-  requestId: string,
-  secretHeaders: ReadonlySet<string> = none,
-): ResponseHead {
-  const { headers, seen } = keptOf(received, secretHeaders);
+export function responseHead(received: RawHeaders, terms: AnswerTerms): ResponseHead {
+  const { headers, seen } = keptOf(received, terms.secretHeaders ?? none);
   const contentType = seen['content-type']?.toLowerCase() ?? '';
-  const contentEncoding = seen['content-encoding']?.trim().toLowerCase() ?? '';
   if (isEventStream(contentType)) {
     // Proxies between us and the client would otherwise hold the stream back or compress it.
     if (seen['cache-control'] === undefined) headers.push('cache-control', 'no-cache, no-transform');
     headers.push('x-accel-buffering', 'no');
   } else if (seen['content-length'] !== undefined) headers.push('content-length', seen['content-length']);
-  headers.push('x-request-id', requestId);
-  return { headers, contentType, contentEncoding: contentEncoding === 'identity' ? '' : contentEncoding };
+  const shown = terms.rateHeaders?.length ? withRates(headers, terms.rateHeaders) : headers;
+  shown.push('x-request-id', terms.requestId);
+  return { headers: shown, contentType, contentEncoding: codingOf(seen['content-encoding']) };
+}
+
+function codingOf(contentEncoding = ''): string {
+  const coding = contentEncoding.trim().toLowerCase();
+  return coding === 'identity' ? '' : coding;
+}
+
+function withRates(headers: readonly string[], rates: RawHeaders): string[] {
+  const isRate = (name: string) => name.toLowerCase().startsWith('x-ratelimit-');
+  const others = headers.filter((_, index) => !isRate(headers[index - (index % 2)] as string));
+  return [...others, ...rates];
 }
 
 function keptOf(
