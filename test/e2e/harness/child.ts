@@ -47,7 +47,11 @@ export function startNode({ args, cwd, env, ipc, group = false }: ChildStart): C
 }
 
 /** Starts a built app, `dist/apps/<app>/main.js`. */
-export function startApp(app: 'gateway' | 'worker', args: readonly string[], cwd: string): Child {
+export function startApp(
+  app: 'gateway' | 'worker' | 'scheduler',
+  args: readonly string[],
+  cwd: string,
+): Child {
   const main = `${repoRoot}dist/apps/${app}/main.js`;
   if (!existsSync(main)) throw new Error(`${main} is not built: nx run-many -t build`);
   return startNode({ args: [main, ...args], cwd, ipc: true });
