@@ -1,12 +1,10 @@
 export { mariadbForTests, postgresForTests, redisClusterForTests, redisForTests } from './for-tests.ts';
-export type { PlaceForTest, RedisForTest } from './for-tests.ts';
+export type { PlaceForTest } from './for-tests.ts';
 export { startMariadb } from './mariadb.ts';
 export { debianNginx } from './nginx.ts';
-export type { NginxBinary } from './nginx.ts';
 export { startPostgres } from './postgres.ts';
-export type { PrivateServer, PrivateServerChoice } from './private-server.ts';
+export type { PrivateServer } from './private-server.ts';
 export { startRedis } from './redis.ts';
 export { startRedisCluster } from './redis-cluster.ts';
-export type { ClusterMaster, RedisCluster } from './redis-cluster.ts';
+export type { RedisCluster } from './redis-cluster.ts';
 export { startServicesForTests } from './services.ts';
-export type { ServicesForTests } from './services.ts';
