@@ -61,15 +61,16 @@ function accessEntry(
   { time, latencyMs, ttftMs }: Times,
 ): AccessEntry {
   const { backend, ask, caller, usage, shadowRefusals } = settled ?? refusedAs(relayed);
+  const clientIp = caller.ip === '' ? inbound.peerAddress : caller.ip;
   return {
     time,
     request_id: inbound.requestId,
-    client_ip: caller.ip || inbound.peerAddress,
+    client_ip: clientIp,
     method: inbound.method,
     path: settled?.route.path ?? pathOf(inbound.target),
     status: relayed.status,
     outcome: settled === null ? refusedOutcome(relayed) : relayed.outcome,
-    error: relayed.error && relayed.error.code,
+    error: codeOf(relayed),
     latency_ms: latencyMs,
     ttft_ms: ttftMs,
     bytes: relayed.bytes,
@@ -85,6 +86,8 @@ function accessEntry(
     completion_tokens: usage && usage.completion_tokens,
   };
 }
+
+const codeOf = ({ error }: Relayed) => error && error.code;
 
 const refusedOutcome = ({ outcome }: Relayed) => (outcome === 'client_closed' ? outcome : 'refused');
 
