@@ -16,16 +16,15 @@ export interface Connections {
 const commandTimeoutMs = 1_000;
 
 export function openConnections(target: RedisTarget, log: Logger): Connections {
-  const connect = (connectionName: string, timeoutMs?: number) =>
-    connectRedis({
-      ...target,
-      connectionName,
-      commandTimeoutMs: timeoutMs,
-      log: (level, message) => log[level](message),
-    });
-  const commands = connect('llmproxy-gateway', commandTimeoutMs);
-  const subscriber = connect('llmproxy-gateway-news', commandTimeoutMs);
-  const limits = connect('llmproxy-gateway-limits');
+  // One of them speaks for all: they lead to the same Redis.
+  const commands = connectRedis({
+    ...target,
+    connectionName: 'llmproxy-gateway',
+    commandTimeoutMs,
+    log: (level, message) => log[level](message),
+  });
+  const subscriber = connectRedis({ ...target, connectionName: 'llmproxy-gateway-news' });
+  const limits = connectRedis({ ...target, connectionName: 'llmproxy-gateway-limits' });
   return {
     commands,
     subscriber,

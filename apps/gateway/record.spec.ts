@@ -10,9 +10,11 @@ const key = 'sk-of-the-record-spec-0123456789';
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 let backend: FakeBackend;
 let gateway: SpecGateway;
-const auth = {
-  auth: { pipeline: [{ name: 'list', type: 'static', static: { keys: [{ key, user_id: 'u "1"' }] } }] },
-};
+const keys = [
+  { key, user_id: 'u "1"' },
+  { key: 'sk-off-0123456789', user_id: 'off', status: 'disabled' },
+];
+const auth = { auth: { pipeline: [{ name: 'list', type: 'static', static: { keys } }] } };
 beforeEach(async () => {
   backend = await startFakeBackend();
   gateway = await startSpecGateway({ backends: [{ name: 'one', url: backend.url }], settings: auth });
@@ -260,4 +262,17 @@ test.each([
   });
   await exchange(post('/v1/chat/completions', body), asked.port);
   expect(asked.events).toMatchObject([{ request_body: expected }]);
+});
+
+test('a refusal after the key was known tells whose request it was', async () => {
+  const headers = ['Connection: close', 'x-api-key: sk-off-0123456789'];
+  await exchange(requestBytes('POST /v1/chat/completions', '{"model":"m"}', headers));
+  const [entry] = await gateway.accessed(1);
+  expect(entry).toMatchObject({
+    status: 403,
+    error: 'key_not_active',
+    key_id: keyIdOf('sk-off-0123456789'),
+    api_key: 'sk-o***6789',
+    user_id: 'off',
+  });
 });

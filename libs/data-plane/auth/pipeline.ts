@@ -57,7 +57,7 @@ export function openPipeline(options: KeyPipelineOptions): KeyPipeline {
         const key = step.finder.peek(keyId);
         if (key === null) continue;
         if (key === undefined || step.decide !== undefined) break;
-        judge.byTerms(key.terms, ip);
+        judge.byTerms(key, ip);
         return callerOf(key, key.terms, ip, noMetadata);
       }
       if (at === steps.length) return judge.unknown(ip);

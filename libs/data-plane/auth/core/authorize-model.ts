@@ -12,11 +12,9 @@ export function authorizeModel(caller: Caller, model: string | null, overrides: 
   if (caller.allowedModels === null) return;
   if (model !== null && caller.allowedModels(model)) return;
   if (isAllowed('model_denied', overrides)) return;
-  throw refusalOf(
-    'model_denied',
-    overrides,
+  const message =
     model === null
       ? 'This API key may use certain models only: name one as "model".'
-      : `This API key may not use the model ${JSON.stringify(model.slice(0, shownMax))}.`,
-  );
+      : `This API key may not use the model ${JSON.stringify(model.slice(0, shownMax))}.`;
+  throw refusalOf('model_denied', overrides, { message, about: caller });
 }

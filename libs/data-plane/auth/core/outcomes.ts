@@ -1,5 +1,5 @@
 /** What an authentication can come to, and what the client is told then. */
-import { GatewayError, type ErrorCode } from '@llmproxy/errors';
+import { GatewayError, type ErrorCode, type Subject } from '@llmproxy/errors';
 import type { KeyTerms } from './key-terms.ts';
 
 export type Outcome =
@@ -44,11 +44,23 @@ export function isAllowed(outcome: Outcome, overrides: OutcomeOverrides): boolea
   return overrides[outcome]?.allow ?? outcome === 'active';
 }
 
-/** The error of an outcome that is no success. `message` replaces the default, and the operator's replaces that. */
-export function refusalOf(outcome: Outcome, overrides: OutcomeOverrides, message?: string): GatewayError {
+export interface RefusalDetails {
+  /** Replaces the default, and is replaced by the operator's. */
+  readonly message?: string | undefined;
+  /** Whose key it is, for the access log. */
+  readonly about?: Subject | undefined;
+}
+
+/** The error of an outcome that is no success. */
+export function refusalOf(
+  outcome: Outcome,
+  overrides: OutcomeOverrides,
+  { message, about }: RefusalDetails = {},
+): GatewayError {
   const { code, message: byDefault } = refusals[outcome];
   const { httpCode, message: wanted } = overrides[outcome] ?? {};
   return new GatewayError(code, wanted ?? message ?? byDefault, {
+    ...(about && { about }),
     ...(httpCode === undefined ? {} : { status: httpCode }),
     ...(outcome === 'quota_exceeded' ? { headers: { 'x-should-retry': 'false' } } : {}),
   });
