@@ -6,8 +6,11 @@ import { processTree } from './proc.ts';
 import { freePort, untilAnswering } from './target.ts';
 import type { Target } from './target.ts';
 
+/** `usual`: auth on, nothing limited. The others tell what auth and limits cost. */
+export type GatewayVariant = 'usual' | 'no auth' | 'all limits';
+
 export interface GatewayOptions {
-  readonly name: string;
+  readonly variant: GatewayVariant;
   /** The built gateway, `dist/apps/gateway/main.js`. */
   readonly entry: string;
   readonly workers: number;
@@ -19,15 +22,36 @@ export interface GatewayOptions {
 
 const apiKey = 'sk-bench-0123456789abcdef';
 
-/** Everything on: auth, metering, usage events into the queue, metrics, access log. YAML is a superset of JSON. */
+// Limits that are reckoned with for every request, and never reached.
+const most = 1_000_000_000;
+const limits = {
+  requests_per_second: most,
+  requests_per_minute: most,
+  tokens_per_minute: most * 1000,
+  max_concurrent: most,
+};
+
+const settingsOf: Readonly<Record<GatewayVariant, { auth: object; more: object }>> = {
+  usual: { auth: authOf({}), more: {} },
+  'no auth': { auth: { enabled: false }, more: {} },
+  'all limits': {
+    auth: authOf({ total_quota: most * 1000, quota_reset_period: 'monthly' }),
+    more: { rate_limit: { global: limits, per_key: limits, per_ip: limits, per_backend: limits } },
+  },
+};
+
+function authOf(terms: object): object {
+  const keys = [{ key: apiKey, user_id: 'bench', ...terms }];
+  return { enabled: true, pipeline: [{ name: 'main', type: 'static', static: { keys } }] };
+}
+
+/** Metering, usage events into the queue, metrics and access log on, whatever the variant. YAML is a superset of JSON. */
 function config(options: GatewayOptions, port: number): string {
   return JSON.stringify({
     server: { listen: `127.0.0.1:${port}`, workers: options.workers },
     backends: [{ name: 'bench', url: options.backendUrl }],
-    auth: {
-      enabled: true,
-      pipeline: [{ name: 'main', type: 'static', static: { keys: [{ key: apiKey, user_id: 'bench' }] } }],
-    },
+    auth: settingsOf[options.variant].auth,
+    ...settingsOf[options.variant].more,
     usage: {
       enabled: true,
       reporters: [{ name: 'ledger', type: 'database', database: { storage: 'main' } }],
@@ -55,11 +79,19 @@ export async function startGateway(children: Children, options: GatewayOptions):
   await messageFrom(child, isReady);
   const to = { port, headers: { authorization: `Bearer ${apiKey}` } };
   await untilAnswering(to);
+  const name = options.variant === 'usual' ? 'llmproxy' : `llmproxy, ${options.variant}`;
   return {
-    name: options.name,
-    setup: `${options.workers} worker(s) and their primary; auth, metering, usage events through BullMQ into Redis, metrics and access log (to a file) on`,
+    name,
+    setup: `${options.workers} worker(s) and their primary; ${setups[options.variant]}, metering, usage events through BullMQ into Redis, metrics and access log (to a file) on`,
     to,
     pids: () => processTree(child.pid ?? 0),
     companions: () => ({ redis: [options.redis.pid] }),
   };
 }
+
+const setups: Readonly<Record<GatewayVariant, string>> = {
+  usual: 'auth',
+  'no auth': 'no auth; else the same:',
+  'all limits':
+    'auth, RPS, RPM, TPM and concurrency limited for all, per key, per address and per backend, a token quota',
+};

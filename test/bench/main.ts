@@ -61,10 +61,10 @@ async function measureAll(bench: Bench, targets: readonly Target[]): Promise<Mea
   const all = targets.map(beforeLoad);
   const backendItself = beforeLoad(direct(bench.backend));
   await closedRounds(bench, [backendItself, ...all]);
-  // With one worker only the cost of a request is of interest.
+  // Of the variants of the gateway only the cost of a request is of interest.
   await streamRounds(bench, [
     backendItself,
-    ...all.filter(({ target }) => target.name !== 'llmproxy, 1 worker'),
+    ...all.filter(({ target }) => !target.name.startsWith('llmproxy, ')),
   ]);
   await halfLoadRounds(bench, backendItself, await halfRates(bench, all));
   return [backendItself, ...all];

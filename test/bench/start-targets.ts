@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { MockBackend } from './backend.ts';
 import type { Children } from './children.ts';
 import { startGateway } from './gateway.ts';
+import type { GatewayVariant } from './gateway.ts';
 import { buildGateway, startBenchRedis } from './gateway-parts.ts';
 import { debianNginx, startNginx } from './nginx.ts';
 import { startPortkey } from './portkey.ts';
@@ -51,19 +52,19 @@ export async function startTargets(options: StartOptions): Promise<Started> {
   return { targets, skipped };
 }
 
-/** The gateway with two workers, and with one to see what the second costs. */
+const variants: readonly GatewayVariant[] = ['usual', 'no auth', 'all limits'];
+
+/** The gateway as most would run it, and what auth and limits add. */
 async function startGateways({ children, backend, folder, repoRoot, say }: StartOptions): Promise<Target[]> {
   const entry = join(repoRoot, 'dist/apps/gateway/main.js');
   await buildGateway(repoRoot, say);
   if (!existsSync(entry)) throw new Error(`${entry} is not there after the build`);
   const targets: Target[] = [];
-  for (const workers of [2, 1]) {
-    const name = workers === 1 ? 'llmproxy, 1 worker' : 'llmproxy';
-    const own = join(folder, `gateway-${workers}`);
+  for (const variant of variants) {
+    const own = join(folder, `gateway-${variant.replace(' ', '-')}`);
     const redis = await startBenchRedis(children, join(own, 'redis'));
-    targets.push(
-      await startGateway(children, { name, entry, workers, backendUrl: backend.url, redis, folder: own }),
-    );
+    const where = { entry, workers: 2, backendUrl: backend.url, redis, folder: own };
+    targets.push(await startGateway(children, { variant, ...where }));
   }
   return targets;
 }

@@ -10,6 +10,8 @@ export interface Goal {
 
 const cpuVersusNginxMax = 6;
 const cheaperThanPortkeyMin = 10;
+const limitsMicrosMax = 40;
+const limitsRedisMicrosMax = 30;
 const addedTtftP50MsMax = 1;
 const addedTtftP99MsMax = 5;
 
@@ -51,7 +53,32 @@ export function goals(all: readonly Summary[]): Goal[] {
       addedP99 < addedTtftP99MsMax,
       `${addedP99.toFixed(2)} ms`,
     ),
+    ...limitGoals(all),
     everyAnswerRight(all),
+  ];
+}
+
+/** What auth, admit and settle with all scopes on add to a request. */
+function limitGoals(all: readonly Summary[]): Goal[] {
+  const added = (pick: (summary: Summary) => number): number => {
+    const [without, limited] = [named(all, 'llmproxy, no auth'), named(all, 'llmproxy, all limits')];
+    return without && limited ? pick(limited) - pick(without) : Number.NaN;
+  };
+  const gateway = added(({ cpuPerRequest }) => cpuPerRequest);
+  const redis = added(({ redisPerRequest }) => redisPerRequest);
+  return [
+    goal(
+      `auth and all limits add at most ${limitsMicrosMax} µs of CPU to a request in the gateway`,
+      gateway,
+      gateway <= limitsMicrosMax,
+      `${gateway.toFixed(1)} µs`,
+    ),
+    goal(
+      `and at most ${limitsRedisMicrosMax} µs in Redis`,
+      redis,
+      redis <= limitsRedisMicrosMax,
+      `${redis.toFixed(1)} µs`,
+    ),
   ];
 }
 

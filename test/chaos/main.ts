@@ -26,7 +26,7 @@ async function stand(children: Children, folder: string, say: Stand['say']): Pro
   const generator = await startLoadGenerator(children);
   const redis = await startBenchRedis(children, join(folder, 'redis'));
   const gateway = await startGateway(children, {
-    name: 'llmproxy',
+    variant: 'usual',
     entry,
     workers,
     backendUrl: backend.url,
