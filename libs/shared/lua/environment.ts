@@ -18,6 +18,8 @@ type Functions = Readonly<Record<string, LuaFunction>>;
 const LIGHT_FUNCTION = 6 | (1 << 4);
 const STRING_TYPE = 4;
 const LOG_BYTES_MAX = 1024;
+/** Lines of one run that reach the log; the rest is dropped. */
+const LOG_LINES_MAX = 20;
 
 const tableValue = (table: Table): TValue => new objects.TValue(api.LUA_TTABLE, table);
 
@@ -49,22 +51,24 @@ function pointingTo(L: LuaState, table: Table): Table {
 
 export interface EnvironmentOptions {
   clock: Clock;
-  /** Where `log` and `print` of the script go, one line each, at most 1 KB. */
+  /** Where `log` and `print` of the script go, one line each, at most 1 KB, at most 20 of a run. */
   log: (message: string) => void;
 }
 
 /** Control characters of a script must not forge lines of the log. */
 function logLine(bytes: Bytes): string {
-  const text = Buffer.from(bytes.subarray(0, LOG_BYTES_MAX)).toString('utf8');
+  const text = Buffer.from(bytes).toString('utf8');
   return text.replaceAll(/[\0-\x1f\x7f]/g, ' ');
 }
 
 function ownFunctions({ clock, log }: EnvironmentOptions): Functions {
   const write: LuaFunction = (L) => {
     const parts: Bytes[] = [];
-    for (let i = 1; i <= api.lua_gettop(L); i++) parts.push(textOf(L, i), bytesOf(' '));
-    meter.work(LOG_UNITS);
-    log(logLine(Buffer.concat(parts.slice(0, -1), LOG_BYTES_MAX)).trimEnd());
+    const count = api.lua_gettop(L);
+    for (let i = 1; i <= count; i++) parts.push(textOf(L, i), SPACE);
+    meter.work(LOG_UNITS + count);
+    if (++meter.lines <= LOG_LINES_MAX)
+      log(logLine(Buffer.concat(parts.slice(0, -1)).subarray(0, LOG_BYTES_MAX)));
     return 0;
   };
   return {
@@ -80,8 +84,8 @@ function ownFunctions({ clock, log }: EnvironmentOptions): Functions {
     },
   };
 }
-/** What a line of the log costs, so that a loop of them ends. */
-const LOG_UNITS = 2000;
+const LOG_UNITS = 50;
+const SPACE = bytesOf(' ');
 
 /** An interpreter with the library, and the metatable that gives it to the globals of each run. */
 export interface Environment {

@@ -139,7 +139,8 @@ class Run implements Sliced {
         return this.#resume((this.#thread ??= this.#prepare()));
       });
     } catch (error) {
-      this.#outcome = failure(error);
+      // fengari answers an exception after a caught Lua error with a failed assertion of its own.
+      this.#outcome = failure(this.#meter.spent ?? error);
     }
     if (this.#outcome !== undefined) this.#settle?.(this.#outcome);
     return this.#outcome !== undefined;

@@ -109,7 +109,7 @@ tables.luaH_setint = (table, key, value) => {
 };
 tables.luaH_getn = ({ strong }) => {
   let [present, absent] = [0, strong.size + 1];
-  while (strong.has(absent)) [present, absent] = [absent, absent * 2];
+  while (absent < BORDER_MAX && strong.has(absent)) [present, absent] = [absent, absent * 2];
   while (absent - present > 1) {
     const middle = Math.floor((present + absent) / 2);
     if (strong.has(middle)) present = middle;
@@ -117,6 +117,9 @@ tables.luaH_getn = ({ strong }) => {
   }
   return present;
 };
+
+/** Beyond, `middle` below could be `present` for ever: the doubles are too far apart. */
+const BORDER_MAX = 2 ** 51;
 
 const { fasttm } = tags;
 tags.fasttm = (L, metatable, event) => {

@@ -45,6 +45,8 @@ export class Meter {
   /** Set when the slice is over: whoever can yield should. */
   paused = false;
   units = 0;
+  /** Lines logged by the script. */
+  lines = 0;
   /** Why the run was stopped, once it was. */
   spent: BudgetSpent | undefined;
 

@@ -75,6 +75,8 @@ export interface LuaState {
   top: number;
   ci: CallInfo;
   hookcount: number;
+  /** 0 while the count hook is switched off. */
+  allowhook: number;
   /** What all threads share; `mt` holds the metatables of types. */
   l_G: { mt: (Table | undefined)[] };
 }

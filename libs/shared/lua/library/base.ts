@@ -55,10 +55,12 @@ function entryAfter(L: LuaState, table: Table, key: TValue): Entry | undefined {
   if (live !== undefined) return live.n;
   let entry = table.dead_strong.get(hash) ?? table.dead_weak?.get(hash as object);
   if (entry === undefined) raise(L, "invalid key to 'next'");
+  let steps = 0;
   do {
     entry = entry.n;
-    meter.work(1);
+    steps++;
   } while (entry?.key.ttisdeadkey());
+  meter.work(steps >> 3);
   return entry;
 }
 
@@ -108,8 +110,19 @@ function ipairs(L: LuaState): number {
   return 3;
 }
 
+/** An exception of JavaScript takes about as long as this many instructions. */
+const UNITS_PER_ERROR = 400;
+
+/** Did a protected call go well? If not, what fengari forgets is put right: it leaves the count hook switched off after an error. */
+function wentWell(L: LuaState, status: number): boolean {
+  if (status === api.LUA_OK || status === api.LUA_YIELD) return true;
+  L.allowhook = 1;
+  meter.work(UNITS_PER_ERROR);
+  return false;
+}
+
 function afterCall(L: LuaState, status: number, below: number): number {
-  if (status === api.LUA_OK || status === api.LUA_YIELD) return api.lua_gettop(L) - below;
+  if (wentWell(L, status)) return api.lua_gettop(L) - below;
   api.lua_pushboolean(L, false);
   api.lua_insert(L, -2);
   return 2;
@@ -122,7 +135,8 @@ function pcall(L: LuaState): number {
   return afterCall(L, api.lua_pcallk(L, api.lua_gettop(L) - 2, api.LUA_MULTRET, 0, 0, afterCall), 0);
 }
 
-function afterHandler(L: LuaState): number {
+function afterHandler(L: LuaState, status: number): number {
+  wentWell(L, status);
   api.lua_pushboolean(L, false);
   api.lua_insert(L, -2);
   return 2;
@@ -130,11 +144,10 @@ function afterHandler(L: LuaState): number {
 
 /** The handler runs after the stack was unwound: inside of it, as in the reference, a hook could not be interrupted. */
 function afterProtected(L: LuaState, status: number, below: number): number {
-  if (status === api.LUA_OK || status === api.LUA_YIELD) return api.lua_gettop(L) - below;
+  if (wentWell(L, status)) return api.lua_gettop(L) - below;
   api.lua_pushvalue(L, 2);
   api.lua_insert(L, -2);
-  api.lua_pcallk(L, 1, 1, 0, 0, afterHandler);
-  return afterHandler(L);
+  return afterHandler(L, api.lua_pcallk(L, 1, 1, 0, 0, afterHandler));
 }
 
 function xpcall(L: LuaState): number {

@@ -12,9 +12,12 @@ import {
   tableArgument,
   tables,
 } from '../engine/engine.ts';
+import { meter } from '../engine/meter.ts';
 import type { LuaFunction, LuaState, Table, TValue } from '../engine/types.ts';
 
-const FORMAT_BYTES_MAX = 256;
+const FORMAT_BYTES_MAX = 128;
+/** What formatting costs: a `%c` is about eight replacements of strings. */
+const UNITS_PER_BYTE = 60;
 const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
 const MONTHS = [
   'January',
@@ -123,6 +126,7 @@ export function dateFunctions(clock: Clock): Readonly<Record<string, LuaFunction
     date(L) {
       const bytes = api.lua_isnoneornil(L, 1) ? bytesOf('%c') : stringArgument(L, 1);
       if (bytes.length > FORMAT_BYTES_MAX) badArgument(L, 1, 'format too long');
+      meter.work(bytes.length * UNITS_PER_BYTE);
       const seconds = api.lua_isnoneornil(L, 2) ? nowSeconds() : auxiliary.luaL_checknumber(L, 2);
       const at = new Date(seconds * 1000);
       if (Number.isNaN(at.getTime())) badArgument(L, 2, 'time out of range');

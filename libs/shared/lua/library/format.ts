@@ -10,6 +10,7 @@ import { textOf } from './plain-text.ts';
 const FORMAT_BYTES_MAX = 4096;
 /** Longest string that can have a width or precision; longer ones are for `%s` alone. */
 const PADDED_BYTES_MAX = 4096;
+const QUOTED_BYTES_MAX = 16_384;
 /** What one number costs: formatting takes about as long as this many instructions. */
 const UNITS_PER_ITEM = 10;
 const [PERCENT, QUOTE, BACKSLASH, NEWLINE] = [37, 34, 92, 10];
@@ -35,6 +36,7 @@ function literal(L: LuaState, argument: number): Bytes {
   const type = api.lua_type(L, argument);
   if (type === api.LUA_TSTRING) {
     const text = api.lua_tostring(L, argument);
+    if (text.length > QUOTED_BYTES_MAX) badArgument(L, argument, 'string too long for %q');
     meter.work(text.length >> 2);
     return quoted(text);
   }

@@ -1,10 +1,20 @@
 /** `string`: the functions whose work is their length. The ones with patterns are in `search.ts`, `format` is in `format.ts`. */
-import { badArgument, api, integerArgument, pushBytes, raise, stringArgument } from '../engine/engine.ts';
+import {
+  badArgument,
+  api,
+  integerArgument,
+  PAUSE,
+  pushBytes,
+  raise,
+  runJob,
+  stringArgument,
+  type Job,
+} from '../engine/engine.ts';
 import { meter } from '../engine/meter.ts';
 import type { Bytes, LuaFunction, LuaState } from '../engine/types.ts';
 
 /** Most values that `string.byte` and `table.unpack` return. */
-export const RESULTS_MAX = 8000;
+export const RESULTS_MAX = 4000;
 
 const EMPTY = new Uint8Array();
 
@@ -12,11 +22,6 @@ const EMPTY = new Uint8Array();
 function positionArgument(L: LuaState, argument: number, length: number, missing?: number): number {
   const position = integerArgument(L, argument, missing);
   return position >= 0 ? position : Math.max(0, length + position + 1);
-}
-
-/** The work of going through bytes once, eight of them about as long as one instruction. */
-function payFor(bytes: Bytes): void {
-  meter.work(bytes.length >> 3);
 }
 
 function sub(L: LuaState): number {
@@ -61,20 +66,28 @@ function char(L: LuaState): number {
   return 1;
 }
 
-const mapped =
-  (change: (byte: number) => number): LuaFunction =>
-  (L) => {
-    const text = stringArgument(L, 1);
-    payFor(text);
+/** Bytes changed between two places where a long string can be left. */
+const CHUNK_BYTES = 16_384;
+
+const mapped = (change: (byte: number) => number): LuaFunction => {
+  const changed = Uint8Array.from({ length: 256 }, (_, byte) => change(byte));
+  function* mapping(L: LuaState, text: Bytes): Job {
     const result = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) result[i] = change(text[i] as number);
+    for (let at = 0; at < text.length;) {
+      const end = Math.min(text.length, at + CHUNK_BYTES);
+      meter.work((end - at) >> 4);
+      for (; at < end; at++) result[at] = changed[text[at] as number] as number;
+      if (meter.paused) yield PAUSE;
+    }
     pushBytes(L, result);
     return 1;
-  };
+  }
+  return (L) => runJob(L, mapping(L, stringArgument(L, 1)));
+};
 
 function reverse(L: LuaState): number {
   const text = stringArgument(L, 1);
-  payFor(text);
+  meter.work(text.length >> 6);
   pushBytes(L, Uint8Array.prototype.slice.call(text).reverse());
   return 1;
 }
@@ -90,12 +103,12 @@ function rep(L: LuaState): number {
     return 1;
   }
   meter.allocateString(length);
-  meter.work(length >> 3);
+  meter.work(length >> 6);
   const result = new Uint8Array(length);
-  for (let at = 0; at < length; at += text.length + separator.length) {
-    result.set(text, at);
-    if (at + text.length < length) result.set(separator, at + text.length);
-  }
+  result.set(text);
+  const period = text.length + separator.length;
+  if (period < length) result.set(separator, text.length);
+  for (let filled = period; filled < length; filled *= 2) result.copyWithin(filled, 0, length - filled);
   pushBytes(L, result);
   return 1;
 }

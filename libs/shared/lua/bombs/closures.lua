@@ -1,0 +1,6 @@
+-- ends by: memory
+local f
+while true do
+  local g = f
+  f = function() return g end
+end

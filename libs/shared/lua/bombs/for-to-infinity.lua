@@ -1,0 +1,2 @@
+-- ends by: instructions
+for _ = 1, math.huge do end

@@ -1,0 +1,2 @@
+-- ends by: instructions
+pcall(tostring, setmetatable({}, { __tostring = function() while true do end end }))

@@ -1,0 +1,2 @@
+-- ends by: instructions
+return ("a"):rep(50000):gsub("a-b", "")

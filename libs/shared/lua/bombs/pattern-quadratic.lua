@@ -1,0 +1,2 @@
+-- ends by: instructions
+return ("a"):rep(100000):find(".-b")

@@ -1,0 +1,2 @@
+-- ends by: memory
+return ("a"):rep(1e7, "bb")

@@ -1,0 +1,2 @@
+-- ends by: memory
+return string.rep("a", 1e8)

@@ -1,0 +1,3 @@
+-- ends by: memory
+local t = {}
+while true do t = { t } end
