@@ -10,19 +10,20 @@ interface Call extends Batch {
   readonly nowMs: number;
 }
 
-const script: RedisScript<Call, string> = defineScript({
+const script: RedisScript<Call, readonly number[]> = defineScript({
   file: [
     new URL('./script/windows.lua', import.meta.url),
     new URL('./script/scopes.lua', import.meta.url),
     new URL('./script/leases.lua', import.meta.url),
     new URL('./script/checks.lua', import.meta.url),
-    new URL('./script/admit.lua', import.meta.url),
+    new URL('./script/charge.lua', import.meta.url),
     new URL('./script/settle.lua', import.meta.url),
-    new URL('./script/transact.lua', import.meta.url),
+    new URL('./script/admit.lua', import.meta.url),
+    new URL('./script/run.lua', import.meta.url),
   ],
   keys: ({ scopes }: Call) => scopes.flatMap(keysOf),
-  args: (call: Call) => [call.nowMs, encodeBatch(call)],
-  reply: (raw: string) => raw,
+  args: (call: Call) => [call.nowMs, call.leaseMs, encodeBatch(call)],
+  reply: (raw: readonly number[]) => raw,
 });
 
 /**
@@ -35,7 +36,7 @@ export async function transact(
   batch: Batch,
   nowMs = 0,
 ): Promise<LimitReply[]> {
-  return decodeReply(await script(redis, { ...batch, nowMs }), batch.ops);
+  return decodeReply(await script(redis, { ...batch, nowMs }), batch);
 }
 
 function keysOf(scope: LimitScope): string[] {

@@ -1,11 +1,13 @@
 /** Whether a request fits all its scopes; if so it is charged to each, if not to none. */
-import type { Admitted, Figure, Hold, LimitName, LimitOp, Refusal, Refused } from './batch.ts';
-import { holds } from './batch.ts';
-import { count, hold, type OpenScope } from './open-scope.ts';
+import type { Admitted, Figure, Hold, LimitName, LimitOp, LimitScope, Refusal, Refused } from './batch.ts';
+import { expiredLeases, has } from './leases.ts';
+import { count, expire, hold, type OpenScope } from './open-scope.ts';
 import { quotaWaitMs, soonMs } from './quota.ts';
 import { never, windowLeft, windowWaitMs } from './sliding-window.ts';
 import { bucketLeft, bucketWaitMs } from './token-bucket.ts';
-import { usesOf, uses } from './wire.ts';
+import { holdOf } from './wire.ts';
+
+const purgedMax = 100;
 
 export interface Opened {
   readonly scopes: readonly OpenScope[];
@@ -39,7 +41,7 @@ export function admit(op: Admit, opened: Opened): Admitted | Refused {
   const ask = (at: number): Asked => ({ at, ...opinion(scopeAt(opened, at), op.tokens, opened.nowMs) });
   const base = op.scopes.map(ask);
   const refusing = longest(base);
-  const alternative = refusing === undefined ? choose((op.alternatives ?? []).map(ask)) : undefined;
+  const alternative = refusing === undefined ? choose(op.alternatives ?? [], ask) : undefined;
   const asked = alternative === undefined ? base : [...base, alternative];
   const refused = refusing ?? alternative;
   const shadow = asked.flatMap(shadowRefusals);
@@ -48,7 +50,7 @@ export function admit(op: Admit, opened: Opened): Admitted | Refused {
     const refusal = { granted: false, scope: refused.at, limit, retryAfterMs } as const;
     return { ...refusal, ...figures(asked, opened), shadowRefusals: shadow };
   }
-  const held = asked.map((one) => charge(one, op, opened));
+  const held = asked.map((one) => charge(one, op, opened)).filter(({ flags }) => flags !== 0);
   const lease = { id: op.id, tokens: op.tokens, atMs: opened.nowMs, holds: held };
   const granted = { granted: true, alternative: alternative?.at ?? -1, lease } as const;
   return { ...granted, ...figures(asked, opened), shadowRefusals: shadow, quotaSpent: spent(asked, opened) };
@@ -75,25 +77,46 @@ function longest(asked: readonly Asked[]): Asked | undefined {
 }
 
 /** The first that fits; else the one that will soonest. */
-function choose(alternatives: readonly Asked[]): Asked | undefined {
+function choose(alternatives: readonly number[], ask: (at: number) => Asked): Asked | undefined {
   let soonest: Asked | undefined;
-  for (const one of alternatives) {
+  for (const at of alternatives) {
+    const one = ask(at);
     if (one.refusal === undefined) return one;
     if (!soonest?.refusal || isLonger(soonest.refusal.waitMs, one.refusal.waitMs)) soonest = one;
   }
   return soonest;
 }
 
+/** Before a scope refuses, those of its leases that have expired are ended. */
 function opinion(scope: OpenScope, tokens: number, nowMs: number): Opinion {
   const byRates = ratesRefusal(scope, tokens, nowMs);
   const byQuota = quotaRefusal(scope, tokens);
-  const { shadow, quota } = scope.rules;
+  if ((byRates ?? byQuota) !== undefined && hasRoomAfterPurge(scope, nowMs)) {
+    return opinion(scope, tokens, nowMs);
+  }
+  return enforce(scope.rules, byRates, byQuota);
+}
+
+function enforce(
+  { shadow, quota }: LimitScope,
+  byRates: Wait | undefined,
+  byQuota: Wait | undefined,
+): Opinion {
   const enforced = shadow === true ? undefined : byRates;
+  const isQuotaShadow = quota?.shadow === true;
   return {
-    refusal: byQuota && quota?.shadow === false ? longer(enforced, byQuota) : enforced,
+    refusal: byQuota && !isQuotaShadow ? longer(enforced, byQuota) : enforced,
     shed: shadow === true ? byRates?.limit : undefined,
-    over: byQuota !== undefined && quota?.shadow === true,
+    over: byQuota !== undefined && isQuotaShadow,
   };
+}
+
+function hasRoomAfterPurge(scope: OpenScope, nowMs: number): boolean {
+  if (scope.isPurged) return false;
+  scope.isPurged = true;
+  const expired = expiredLeases(scope.leases, nowMs, purgedMax);
+  expire(scope, expired);
+  return expired.length > 0;
 }
 
 function quotaRefusal({ rules: { quota }, quota: state }: OpenScope, tokens: number): Wait | undefined {
@@ -116,28 +139,20 @@ function ratesRefusal(scope: OpenScope, tokens: number, nowMs: number): Wait | u
   return found;
 }
 
-function charge({ at, shed }: Asked, { id, tokens }: Admit, opened: Opened): Hold {
+function charge({ at, shed, over }: Asked, { id, tokens }: Admit, opened: Opened): Hold {
   const scope = scopeAt(opened, at);
   const { nowMs: atMs } = opened;
-  let flags = 0;
-  if (scope.rates !== undefined && shed === undefined) {
-    const metered = scope.rules.limits?.tokensPerMinute !== undefined;
-    count(scope, 1, metered ? tokens : 0, atMs);
-    flags += metered ? holds.requests + holds.tokens : holds.requests;
-  }
-  if (scope.rules.quota !== undefined && scope.quota !== undefined) {
+  const flags = holdOf(scope.rules, shadowRefusals({ at, shed, over }), at);
+  if (has(flags, 'requests')) count(scope, 1, has(flags, 'tokens') ? tokens : 0, atMs);
+  if (has(flags, 'quota') && scope.quota !== undefined) {
     scope.quota = { ...scope.quota, reserved: scope.quota.reserved + tokens };
     scope.quotaChanged = true;
-    flags += holds.quota;
   }
-  if (usesOf(scope.rules) & uses.leases) {
-    flags += holds.lease;
-    hold(scope, id, { tokens, atMs, flags }, atMs + opened.leaseMs);
-  }
+  if (has(flags, 'lease')) hold(scope, id, { tokens, atMs, flags }, atMs + opened.leaseMs);
   return { scope: at, flags };
 }
 
-function shadowRefusals({ at, shed, over }: Asked): Refusal[] {
+function shadowRefusals({ at, shed, over }: Omit<Asked, 'refusal'>): Refusal[] {
   const refusals: Refusal[] = shed === undefined ? [] : [{ scope: at, limit: shed }];
   return over ? [...refusals, { scope: at, limit: 'quota' }] : refusals;
 }
@@ -166,5 +181,9 @@ function figures(
   return { requests: tightest(requests), tokens: tightest(tokens) };
 }
 
-const tightest = (all: readonly Figure[]): Figure | null =>
-  all.reduce<Figure | null>((best, one) => (best && best.remaining <= one.remaining ? best : one), null);
+function tightest(all: readonly Figure[]): Figure | null {
+  const [first, ...others] = all;
+  if (first === undefined) return null;
+  const least = others.reduce((best, one) => (best.remaining <= one.remaining ? best : one), first);
+  return { ...least, remaining: Math.max(0, Math.floor(least.remaining)) };
+}

@@ -16,20 +16,11 @@ import {
 /** Tag → what is stored of the scope; the one used last comes last. */
 export type Store = Map<string, StoredScope>;
 
-const purgedMax = 100;
-
 /** Runs a batch on `store`, which it changes. */
 export function transactInMemory(store: Store, batch: Batch, nowMs: number): LimitReply[] {
   const { leaseMs } = batch;
   const scopes = batch.scopes.map((rules) => openScope(rules, store.get(rules.tag), nowMs));
   const opened = { scopes, nowMs, leaseMs };
-  const admitting = new Set(
-    batch.ops.flatMap((op) => (op.op === 'admit' ? [...op.scopes, ...(op.alternatives ?? [])] : [])),
-  );
-  for (const at of admitting) {
-    const scope = scopes[at];
-    if (scope) expire(scope, expiredLeases(scope.leases, nowMs, purgedMax));
-  }
   const replies = batch.ops.map((op) => run(op, opened));
   for (const scope of scopes) {
     const { tag } = scope.rules;

@@ -30,6 +30,8 @@ export interface OpenScope {
   rates: Rates | undefined;
   ratesChanged: boolean;
   readonly leases: Map<string, number>;
+  /** Whether expired leases were looked for. */
+  isPurged: boolean;
   quota: QuotaState | undefined;
   quotaChanged: boolean;
 }
@@ -45,6 +47,7 @@ export function openScope(rules: LimitScope, stored: StoredScope | undefined, no
     rates: currentRates(rules, stored?.rates, bucketRules, nowMs),
     ratesChanged: false,
     leases,
+    isPurged: false,
     quota: currentQuota(stored?.quota, rules.quota, leases.size),
     quotaChanged: false,
   };

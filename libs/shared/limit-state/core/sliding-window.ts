@@ -42,7 +42,7 @@ export function amended(w: SlidingWindow, delta: number, atMs: number): SlidingW
   return w;
 }
 
-/** What still fits, at least 0, and how long until nothing is counted any more. */
+/** What still fits, to a fraction and negative where more was used; how long until nothing is counted any more. */
 export function windowLeft(
   w: SlidingWindow,
   limit: number,
@@ -51,7 +51,7 @@ export function windowLeft(
   const aged = (w.previous * (windowMs - (nowMs - w.startMs))) / windowMs;
   const windows = w.current > 0 ? 2 : w.previous > 0 ? 1 : 0;
   return {
-    remaining: Math.max(0, Math.floor(limit - w.current - aged)),
+    remaining: limit - w.current - aged,
     resetMs: windows === 0 ? 0 : w.startMs + windows * windowMs - nowMs,
   };
 }

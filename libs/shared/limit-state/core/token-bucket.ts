@@ -38,5 +38,5 @@ export function bucketLeft(
   { rps, burst }: BucketRules,
 ): { remaining: number; resetMs: number } {
   const resetMs = rps > 0 ? Math.ceil((burst * 1000 - level) / rps) : 0;
-  return { remaining: Math.floor(level / 1000), resetMs };
+  return { remaining: level / 1000, resetMs };
 }

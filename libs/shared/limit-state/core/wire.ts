@@ -1,21 +1,28 @@
-/** A batch as the script reads it: arrays of numbers, for every byte is parsed by Redis' one thread. */
-import type {
-  Admitted,
-  Batch,
-  Figure,
-  Hold,
-  Lease,
-  LimitName,
-  LimitOp,
-  LimitReply,
-  LimitScope,
-  RateLimits,
-  Refusal,
-  Refused,
+/**
+ * A batch as the script reads it and its reply: flat arrays, for every table costs Redis' one thread, and numbers as
+ * text cost it more.
+ */
+import {
+  holds,
+  type Admitted,
+  type Batch,
+  type Figure,
+  type Hold,
+  type Lease,
+  type LimitName,
+  type LimitOp,
+  type LimitReply,
+  type LimitScope,
+  type RateLimits,
+  type Refusal,
+  type Refused,
 } from './batch.ts';
 
 /** Which keys of a scope a batch needs; they follow in this order. */
 export const uses = { rates: 1, leases: 2, quota: 4 } as const;
+const isShadow = 8;
+const hasQuota = 16;
+const isQuotaShadow = 32;
 
 const limitNames: readonly LimitName[] = [
   'requests_per_second',
@@ -51,111 +58,173 @@ function ratesTtlMs(limits: RateLimits | undefined): number {
   return rps > 0 ? Math.max(windowsMs, Math.ceil((burstOf(limits) / rps) * 1000)) : windowsMs;
 }
 
-export function encodeBatch({ leaseMs, scopes, ops }: Batch): string {
-  return JSON.stringify([leaseMs, scopes.map(encodeScope), ops.map(encodeOp)]);
-}
-
-function encodeScope(scope: LimitScope): number[] {
-  const { limits = {}, quota } = scope;
-  const encoded = [
-    usesOf(scope),
-    orUnlimited(limits.requestsPerSecond),
-    limits.requestsPerSecond === undefined ? 0 : burstOf(limits),
-    orUnlimited(limits.requestsPerMinute),
-    orUnlimited(limits.tokensPerMinute),
-    orUnlimited(limits.maxConcurrent),
-    scope.shadow === true ? 1 : 0,
-    ratesTtlMs(scope.limits),
-  ];
-  if (quota !== undefined) {
-    const { total, used, periodStartMs, periodEndMs, shadow } = quota;
-    encoded.push(total, used, periodStartMs, periodEndMs, shadow ? 1 : 0);
+/** Rules, scopes and ops, each with their count before them; indexes begin at 1, as in Lua. */
+export function encodeBatch({ scopes, ops }: Batch): string {
+  const rules: number[] = [];
+  const ruleOf = new Map<RateLimits | undefined, number>();
+  const encodedScopes: number[] = [];
+  for (const scope of scopes) {
+    let rule = ruleOf.get(scope.limits);
+    if (rule === undefined) {
+      rule = ruleOf.size + 1;
+      ruleOf.set(scope.limits, rule);
+      pushRule(rules, scope.limits);
+    }
+    pushScope(encodedScopes, scope, rule);
   }
-  return encoded;
+  const encoded = [ruleOf.size, ...rules, scopes.length, ...encodedScopes, ops.length];
+  const flat: (number | string)[] = encoded;
+  for (const op of ops) pushOp(flat, op);
+  return JSON.stringify(flat);
 }
 
-const orUnlimited = (limit: number | undefined): number => limit ?? unlimited;
+function pushRule(to: number[], limits: RateLimits | undefined): void {
+  const { requestsPerSecond, requestsPerMinute, tokensPerMinute, maxConcurrent } = limits ?? {};
+  to.push(
+    requestsPerSecond ?? unlimited,
+    requestsPerSecond === undefined || limits === undefined ? 0 : burstOf(limits),
+    requestsPerMinute ?? unlimited,
+    tokensPerMinute ?? unlimited,
+    maxConcurrent ?? unlimited,
+    ratesTtlMs(limits),
+  );
+}
 
-function encodeOp(op: LimitOp): unknown[] {
+function pushScope(to: number[], scope: LimitScope, rule: number): void {
+  const { quota } = scope;
+  const flags = usesOf(scope) + (scope.shadow === true ? isShadow : 0);
+  if (quota === undefined) {
+    to.push(rule, flags);
+    return;
+  }
+  const { total, used, periodStartMs, periodEndMs } = quota;
+  const quotaFlags = hasQuota + (quota.shadow ? isQuotaShadow : 0);
+  to.push(rule, flags + quotaFlags, total, used, periodStartMs, periodEndMs);
+}
+
+function pushOp(to: (number | string)[], op: LimitOp): void {
   switch (op.op) {
     case 'admit':
-      return [1, op.id, op.tokens, op.scopes, op.alternatives ?? 0];
+      to.push(1, `${op.id}:${op.tokens}:`, op.tokens);
+      pushIndexes(to, op.scopes);
+      pushIndexes(to, op.alternatives ?? []);
+      return;
     case 'settle':
-      return [2, ...encodeLease(op.lease), op.used ?? unlimited, op.again ? 1 : 0];
+      to.push(2, op.used ?? unlimited, op.again ? 1 : 0);
+      pushLease(to, op.lease);
+      return;
     case 'undo':
-      return [3, ...encodeLease(op.lease)];
+      to.push(3);
+      pushLease(to, op.lease);
+      return;
     case 'renew':
-      return [4, ...encodeLease(op.lease)];
+      to.push(4);
+      pushLease(to, op.lease);
+      return;
     case 'reap':
-      return [5, op.scope, op.max];
+      to.push(5, op.scope + 1, op.max);
+      return;
     case 'reset':
-      return [6, op.scope, op.periodStartMs];
+      to.push(6, op.scope + 1, op.periodStartMs);
+      return;
     default:
-      return op satisfies never;
+      op satisfies never;
   }
 }
 
-const encodeLease = ({ id, tokens, atMs, holds }: Lease) => [
-  id,
-  tokens,
-  atMs,
-  holds.flatMap(({ scope, flags }) => [scope, flags]),
-];
-
-/** [limit, remaining, reset in ms]; 0 where no limit of that kind is enforced */
-type RawFigure = readonly [number, number, number] | 0;
-/** Pairs: scope, limit; 0 for none */
-type RawRefusals = readonly number[] | 0;
-/** Pairs: scope, flags; 0 for none */
-type RawHolds = readonly number[] | 0;
-type RawGranted = readonly [1, number, RawFigure, RawFigure, RawRefusals, RawHolds, number];
-type RawRefused = readonly [0, number, RawFigure, RawFigure, RawRefusals, number, number];
-/** Time of the script and one entry per op. */
-export type RawReply = readonly [number, readonly (RawGranted | RawRefused | number)[]];
-
-/** @throws SyntaxError when the text is not the script's */
-export function decodeReply(text: string, ops: readonly LimitOp[]): LimitReply[] {
-  const [atMs, replies] = JSON.parse(text) as RawReply;
-  return replies.map((raw, at) => {
-    const op = ops[at];
-    return typeof raw === 'number' || op?.op !== 'admit' ? Number(raw) : decodeAdmission(raw, op, atMs);
-  });
+function pushIndexes(to: (number | string)[], indexes: readonly number[]): void {
+  to.push(indexes.length);
+  for (const index of indexes) to.push(index + 1);
 }
+
+function pushLease(to: (number | string)[], { id, tokens, atMs, holds: held }: Lease): void {
+  to.push(`${id}:${tokens}:${atMs}:`, tokens, atMs, held.length);
+  for (const { scope, flags } of held) to.push(scope + 1, flags);
+}
+
+/** Reads the script's reply from its start to its end. */
+class Cursor {
+  readonly #reply: readonly number[];
+  #next = 0;
+
+  constructor(reply: readonly number[]) {
+    this.#reply = reply;
+  }
+
+  take(): number {
+    const value = this.#reply[this.#next++];
+    if (value === undefined) throw new RangeError('the reply of the limits script is too short');
+    return value;
+  }
+}
+
+/** @throws RangeError when the reply is not one to this batch */
+export function decodeReply(reply: readonly number[], batch: Batch): LimitReply[] {
+  const cursor = new Cursor(reply);
+  const atMs = cursor.take();
+  return batch.ops.map((op) =>
+    op.op === 'admit' ? decodeAdmission(cursor, op, batch.scopes, atMs) : cursor.take(),
+  );
+}
+
+type Admit = Extract<LimitOp, { op: 'admit' }>;
 
 function decodeAdmission(
-  raw: RawGranted | RawRefused,
-  { id, tokens }: { id: string; tokens: number },
+  cursor: Cursor,
+  op: Admit,
+  scopes: readonly LimitScope[],
   atMs: number,
 ): Admitted | Refused {
-  const figures = {
-    requests: figure(raw[2]),
-    tokens: figure(raw[3]),
-    shadowRefusals: refusals(raw[4]),
-  };
-  if (raw[0] === 1) {
-    const lease = { id, tokens, atMs, holds: holdsOf(raw[5]) };
-    return { granted: true, alternative: raw[1], lease, ...figures, quotaSpent: raw[6] };
+  if (cursor.take() === 0) {
+    const scope = cursor.take();
+    const limit = limitNames[cursor.take()] ?? 'quota';
+    const retryAfterMs = cursor.take();
+    return { granted: false, scope, limit, retryAfterMs, ...decodeTold(cursor) };
   }
-  const refusal = { scope: raw[1], limit: limitNames[raw[5]] ?? 'quota' };
-  return { granted: false, ...refusal, retryAfterMs: raw[6], ...figures };
+  const alternative = cursor.take();
+  const quotaSpent = cursor.take();
+  const told = decodeTold(cursor);
+  const held: Hold[] = [];
+  const hold = (index: number): void => {
+    const flags = holdOf(scopes[index], told.shadowRefusals, index);
+    if (flags !== 0) held.push({ scope: index, flags });
+  };
+  op.scopes.forEach(hold);
+  if (alternative >= 0) hold(alternative);
+  const lease = { id: op.id, tokens: op.tokens, atMs, holds: held };
+  return { granted: true, alternative, lease, ...told, quotaSpent };
 }
 
-const figure = (raw: RawFigure): Figure | null =>
-  raw === 0 ? null : { limit: raw[0], remaining: raw[1], resetMs: raw[2] };
+/** What a granted request holds in a scope: the script does not say what both sides know. */
+export function holdOf(
+  scope: LimitScope | undefined,
+  shadowRefusals: readonly Refusal[],
+  index: number,
+): number {
+  if (scope === undefined) return 0;
+  const used = usesOf(scope);
+  const isShed = shadowRefusals.some((one) => one.scope === index && one.limit !== 'quota');
+  let flags = 0;
+  if ((used & uses.rates) !== 0 && !isShed) flags += holds.requests + tokensOf(scope);
+  if (scope.quota !== undefined) flags += holds.quota;
+  return (used & uses.leases) !== 0 ? flags + holds.lease : flags;
+}
 
-function holdsOf(raw: RawHolds): Hold[] {
-  const decoded: Hold[] = [];
-  if (raw === 0) return decoded;
-  for (let i = 0; i < raw.length; i += 2) decoded.push({ scope: raw[i] ?? 0, flags: raw[i + 1] ?? 0 });
-  return decoded;
+const tokensOf = ({ limits }: LimitScope): number =>
+  limits?.tokensPerMinute === undefined ? 0 : holds.tokens;
+
+function decodeTold(cursor: Cursor): Pick<Admitted, 'requests' | 'tokens' | 'shadowRefusals'> {
+  const requests = decodeFigure(cursor);
+  const tokens = decodeFigure(cursor);
+  const count = cursor.take();
+  if (count === 0) return { requests, tokens, shadowRefusals: none };
+  const refusal = (): Refusal => ({ scope: cursor.take(), limit: limitNames[cursor.take()] ?? 'quota' });
+  return { requests, tokens, shadowRefusals: Array.from({ length: count }, refusal) };
+}
+
+function decodeFigure(cursor: Cursor): Figure | null {
+  const limit = cursor.take();
+  return limit === unlimited ? null : { limit, remaining: cursor.take(), resetMs: cursor.take() };
 }
 
 const none: readonly Refusal[] = [];
-function refusals(raw: RawRefusals): readonly Refusal[] {
-  if (raw === 0) return none;
-  const decoded: Refusal[] = [];
-  for (let i = 0; i < raw.length; i += 2) {
-    decoded.push({ scope: raw[i] ?? 0, limit: limitNames[raw[i + 1] ?? 0] ?? 'quota' });
-  }
-  return decoded;
-}

@@ -1,52 +1,54 @@
--- Limits, 5 of 7: all scopes of a request, or none. Model: core/admit.ts.
-local function window_figure(best, w, limit)
-  local left = max(0, floor(limit - w.current - w.previous * (WINDOW - (now - w.start)) / WINDOW))
-  local windows = w.current > 0 and 2 or w.previous > 0 and 1 or 0
-  return tighter(best, limit, left, windows == 0 and 0 or w.start + windows * WINDOW - now)
-end
+-- Limits, 7 of 8: admission. Model: core/model.ts
 
-local function figures(s, requests, tokens)
-  if s.shadow then return requests, tokens end
-  if s.rps >= 0 then
-    local reset = s.rps > 0 and ceil((s.burst * 1000 - s.level) / s.rps) or 0
-    requests = tighter(requests, floor(s.burst), floor(s.level / 1000), reset)
-  end
-  if s.rpm >= 0 then requests = window_figure(requests, s.requests, s.rpm) end
-  if s.tpm >= 0 then tokens = window_figure(tokens, s.tokens, s.tpm) end
-  return requests, tokens
-end
-
-local function charge(s, id, tokens)
-  local flags = 0
-  if s.rates and not s.shed then
-    s.requests.current, s.rates_changed, flags = s.requests.current + 1, true, REQUESTS
-    if s.rps >= 0 then s.level = s.level - 1000 end
-    if s.tpm >= 0 then s.tokens.current, flags = s.tokens.current + tokens, REQUESTS + TOKENS end
-  end
-  if s.total then s.reserved, s.quota_changed, flags = s.reserved + tokens, true, flags + QUOTA end
-  if s.leases then
-    flags = flags + LEASE
-    hold(s, member(id, tokens, now, flags))
-  end
-  return flags
-end
-
--- The first alternative that fits; else the one that will soonest.
-local function choose(alternatives, tokens)
+-- All scopes, and of the alternatives the first that fits; else the one that will soonest says how long. Positions in
+-- the batch are followed instead of lists, which would have to be made.
+local function choose(first, last, tokens)
   local chosen, limit, wait
-  for _, i in ipairs(alternatives) do
-    local by, w = refusal(scopes[i + 1], tokens)
-    if not by then return i end
-    if not chosen or is_longer(wait, w) then chosen, limit, wait = i, by, w end
+  for i = first, last do
+    local by, w = refusal(scopes[batch[i]], tokens)
+    if not by then return batch[i] end
+    if not chosen or is_longer(wait, w) then chosen, limit, wait = batch[i], by, w end
   end
   return chosen, limit, wait
 end
 
-local function refusing(base, tokens)
-  local at, limit, wait = nil, nil, 0
-  for _, i in ipairs(base) do
-    local by, w = refusal(scopes[i + 1], tokens)
-    if by and is_longer(w, wait) then at, limit, wait = i, by, w end
+local function reply_shadow(first, last, alternative)
+  reply(0)
+  local counter = replied
+  for i = first, last + 1 do
+    local index = i <= last and batch[i] or alternative
+    local s = scopes[index]
+    if s and s.shed then replies[counter] = replies[counter] + 1 reply(index - 1) reply(s.shed) end
+    if s and s.over then replies[counter] = replies[counter] + 1 reply(index - 1) reply(BY_QUOTA) end
   end
-  return at, limit, wait
+end
+
+local function admit()
+  local name, tokens, count = take() .. now_text, take(), take()
+  local first, last, at, limit, wait = position + 1, position + count, nil, nil, 0
+  for i = first, last do
+    local by, w = refusal(scopes[batch[i]], tokens)
+    if by and is_longer(w, wait) then at, limit, wait = batch[i], by, w end
+  end
+  position = last
+  local others, alternative = take(), nil
+  if not limit and others > 0 then
+    alternative, limit, wait = choose(position + 1, position + others, tokens)
+  end
+  position = position + others
+  local spent, is_shadow = -1, false
+  nearest, tokens_nearest = nil, nil
+  for i = first, last + 1 do
+    local s = scopes[i <= last and batch[i] or alternative]
+    if s then
+      if not limit then charge(s, name, tokens) end
+      if s.total then spent = s.used + s.reserved end
+      if s.shed or s.over then is_shadow = true end
+      consider(s)
+    end
+  end
+  if limit then reply(0) reply((at or alternative) - 1) reply(limit) reply(wait)
+  else reply(1) reply((alternative or 0) - 1) reply(spent) end
+  reply_figures()
+  if is_shadow then reply_shadow(first, last, alternative) else reply(0) end
 end

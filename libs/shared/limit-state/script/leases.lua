@@ -1,17 +1,24 @@
--- Limits, 3 of 7: leases of requests under way, and what they hold. Model: core/leases.ts.
+-- Limits, 3 of 8: leases of requests under way, and what they hold. Model: core/leases.ts
 local REQUESTS, TOKENS, QUOTA, LEASE = 1, 2, 4, 8
-local LEASES_TTL = 86400000 -- a scope that nobody uses or looks after for a day
+local LEASES_TTL = 86400000
+local PURGED_MAX = 100
+local expiry = format('%.0f', now + tonumber(ARGV[2]))
+-- Numbers become text slowly; these are needed for each lease.
+local now_text, text_of, holds_tokens, holds_quota = format('%.0f', now) .. ':', {}, {}, {}
 
 local function has(flags, flag) return flags % (2 * flag) >= flag end
-local function member(id, tokens, at, flags) return id .. ':' .. tokens .. ':' .. at .. ':' .. flags end
+
+for flags = 0, 15 do
+  text_of[flags], holds_tokens[flags], holds_quota[flags] = tostring(flags), has(flags, TOKENS), has(flags, QUOTA)
+end
 
 -- Replaces an estimate by what was used.
 local function replace(s, flags, tokens, at, used)
-  if has(flags, TOKENS) and s.rates then
-    amend(s.tokens, used - tokens, at)
+  if holds_tokens[flags] and s.rates then
+    s.tp, s.tc = amend(s.ts, s.tp, s.tc, used - tokens, at)
     s.rates_changed = true
   end
-  if has(flags, QUOTA) and s.used then
+  if holds_quota[flags] and s.used then
     s.reserved, s.used = max(0, s.reserved - tokens), s.used + used
     s.quota_changed = true
   end
@@ -19,41 +26,22 @@ end
 
 -- Whether the lease was there. It is not any more.
 local function release(s, name)
-  if not s.known[name] then return false end
-  s.known[name], s.added[name], s.gone[name] = nil, nil, true
-  s.in_flight, s.touched = s.in_flight - 1, s.touched + 1
+  if call('ZREM', s.leases, name) == 0 then return false end
+  s.in_flight = s.in_flight - 1
   return true
 end
 
-local function hold(s, name)
-  s.known[name], s.added[name] = true, now + lease_ms
-  s.in_flight = s.in_flight + 1
-end
-
--- Ends up to `count` expired leases and gives back what they held. Redis does not know yet what this batch touched.
+-- Ends up to `count` expired leases and gives back what they held.
 local function purge(s, count)
-  local purged = 0
-  if not s.leases then return purged end
-  local expired = redis.call('ZRANGEBYSCORE', s.leases, '-inf', now, 'LIMIT', 0, count + s.touched)
-  for _, name in ipairs(expired) do
-    if purged < count and not s.gone[name] and not s.added[name] then
-      local tokens, at, flags = string.match(name, ':(%d+):(%d+):(%d+)$')
-      s.known[name] = true
-      release(s, name)
-      replace(s, tonumber(flags), tonumber(tokens), tonumber(at), 0)
-      purged = purged + 1
-    end
+  if not s.leases then return 0 end
+  local names = call('ZRANGEBYSCORE', s.leases, '-inf', now_text:sub(1, -2), 'LIMIT', 0, count)
+  if #names == 0 then return 0 end
+  call('ZREM', s.leases, unpack(names))
+  call('PEXPIRE', s.leases, LEASES_TTL)
+  s.in_flight = s.in_flight - #names
+  for _, name in ipairs(names) do
+    local tokens, at, flags = string.match(name, ':(%d+):(%d+):(%d+)$')
+    replace(s, tonumber(flags), tonumber(tokens), tonumber(at), 0)
   end
-  return purged
-end
-
-local function write_leases(s)
-  local gone, added = {}, {}
-  for name in pairs(s.gone) do gone[#gone + 1] = name end
-  for name, expiry in pairs(s.added) do added[#added + 1], added[#added + 2] = expiry, name end
-  if #gone > 0 then redis.call('ZREM', s.leases, unpack(gone)) end
-  if #added > 0 then
-    redis.call('ZADD', s.leases, unpack(added))
-    redis.call('PEXPIRE', s.leases, LEASES_TTL)
-  end
+  return #names
 end
