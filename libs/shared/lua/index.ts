@@ -4,3 +4,4 @@ export { decisionOf } from './decision.ts';
 export type { HookDecision } from './decision.ts';
 export type { HookBudget } from './engine/meter.ts';
 export type { LuaValue } from './values.ts';
+export { syntaxProblem } from './syntax-problem.ts';

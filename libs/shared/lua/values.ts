@@ -1,6 +1,7 @@
 /** Values across the border. Numbers are doubles on both sides; what comes back is bounded in depth and size. */
-import { api, objects, strings, tables } from './engine/engine.ts';
-import type { LuaState, Table, TString, TValue } from './engine/types.ts';
+import { api, hashOf, objects, strings, tables } from './engine/engine.ts';
+import { ENTRY_BYTES, meter } from './engine/meter.ts';
+import type { Entry, LuaState, Table, TString, TValue } from './engine/types.ts';
 
 /** What a hook may return: JSON. A table with the keys 1…n is an array, any other table, also an empty one, an object. */
 export type LuaValue =
@@ -16,8 +17,9 @@ export class UnfitValue extends Error {
   override readonly name = 'UnfitValue';
 }
 
-/** Type tag of strings: LUA_TSTRING with variant 1. */
+/** Type tags: of strings, LUA_TSTRING with variant 1; of keys that are whole numbers, LUA_TNUMBER with variant 1. */
 const STRING = 4 | (1 << 4);
+const INTEGER = 3 | (1 << 4);
 const NIL = new objects.TValue(api.LUA_TNIL, null);
 
 const KNOWN_NAMES_MAX = 1000;
@@ -83,14 +85,30 @@ function objectToLua(L: LuaState, value: object, depth: number): TValue {
   const table = newTable(L);
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
-      const key = new objects.TValue(api.LUA_TNUMBER, i + 1);
-      tables.luaH_setfrom(L, table, key, toLua(L, value[i], depth + 1));
+      append(table, i + 1, new objects.TValue(INTEGER, i + 1), toLua(L, value[i], depth + 1));
     }
   } else {
     const fields = value as Readonly<Record<string, unknown>>;
-    for (const name of Object.keys(fields)) setField(L, table, name, toLua(L, fields[name], depth + 1));
+    for (const name of Object.keys(fields)) {
+      const key = new objects.TValue(STRING, nameOf(L, name));
+      append(table, hashOf(key), key, toLua(L, fields[name], depth + 1));
+    }
   }
   return new objects.TValue(api.LUA_TTABLE, table);
+}
+
+/**
+ * Adds a key that is not there yet to a table that no script has seen: what `luaH_setfrom` does less the search, the copies of key and
+ * value, and the clearing of the map of removed entries, which is most of its time.
+ */
+function append(table: Table, hash: unknown, key: TValue, value: TValue): void {
+  if (value.ttisnil()) return;
+  meter.allocate(ENTRY_BYTES);
+  const entry: Entry = { key, value, p: table.l, n: undefined };
+  table.f ??= entry;
+  if (table.l !== undefined) table.l.n = entry;
+  table.l = entry;
+  table.strong.set(hash, entry);
 }
 
 /** An empty table that may also become a metatable. */
@@ -130,6 +148,14 @@ function textFromLua(value: TValue, left: Allowance): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
 }
 
+/** The hash of a string is its bytes as characters, and that of a key is known: for ASCII it is the text. */
+function nameFromLua(key: TValue, left: Allowance): string {
+  const hash = hashOf(key) as string;
+  if (hash.length > KNOWN_NAME_LENGTH_MAX || !plainAscii.test(hash)) return textFromLua(key, left);
+  left.bytes -= hash.length;
+  return hash;
+}
+
 function tableFromLua(table: Table, left: Allowance, depth: number): LuaValue {
   if (depth >= RESULT_DEPTH_MAX)
     throw new UnfitValue(`tables nested more than ${RESULT_DEPTH_MAX} deep returned`);
@@ -143,7 +169,7 @@ function tableFromLua(table: Table, left: Allowance, depth: number): LuaValue {
   const fields = Object.create(null) as Record<string, LuaValue>;
   for (const { key, value } of table.strong.values()) {
     if (value === undefined) continue;
-    const name = key.ttisstring() ? textFromLua(key, left) : String(key.value);
+    const name = key.ttisstring() ? nameFromLua(key, left) : String(key.value);
     if (key.ttistable() || key.ttisfunction())
       throw new UnfitValue('a table whose keys are no text returned');
     fields[name] = valueFromLua(value, left, depth + 1);

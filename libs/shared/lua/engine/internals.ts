@@ -18,7 +18,7 @@ import untypedObject from 'fengari/src/lobject.js';
 import untypedTable from 'fengari/src/ltable.js';
 import untypedTags from 'fengari/src/ltm.js';
 import untypedOpcodes from 'fengari/src/lopcodes.js';
-import { meter, STRING_BYTES_MAX } from './meter.ts';
+import { ENTRY_BYTES, meter, STRING_BYTES_MAX } from './meter.ts';
 import type {
   Api,
   CallInfo,
@@ -42,7 +42,6 @@ const tags = untypedTags as TagMethodInternals;
 const { OpCodesI: op } = untypedOpcodes as { OpCodesI: Record<`OP_${string}`, number> };
 
 const TABLE_BYTES = 400;
-const ENTRY_BYTES = 200;
 const CLOSURE_BYTES = 120;
 const UPVALUE_BYTES = 40;
 const NUMERAL_BYTES_MAX = 200;
@@ -108,13 +107,17 @@ tables.luaH_setint = (table, key, value) => {
   if (table.strong.size > before) meter.allocate(ENTRY_BYTES);
 };
 tables.luaH_getn = ({ strong }) => {
-  let [present, absent] = [0, strong.size + 1];
+  const { size } = strong;
+  if (size === 0 || (strong.has(size) && !strong.has(size + 1))) return size;
+  let [present, absent] = [0, size + 1];
   while (absent < BORDER_MAX && strong.has(absent)) [present, absent] = [absent, absent * 2];
-  while (absent - present > 1) {
+  let steps = 2;
+  for (; absent - present > 1; steps++) {
     const middle = Math.floor((present + absent) / 2);
     if (strong.has(middle)) present = middle;
     else absent = middle;
   }
+  meter.work(steps * 2);
   return present;
 };
 
@@ -129,9 +132,11 @@ tags.fasttm = (L, metatable, event) => {
 };
 
 const { luaO_str2num } = objects;
+const [UPPER_X, LOWER_X] = [88, 120];
 const HEXADECIMAL = /^\s*(-?)\+?(0x[0-9a-f]+)\s*$/i;
 objects.luaO_str2num = (bytes, result) => {
   if (bytes.length > NUMERAL_BYTES_MAX) return 0;
+  if (!bytes.includes(LOWER_X) && !bytes.includes(UPPER_X)) return luaO_str2num(bytes, result);
   const hexadecimal = HEXADECIMAL.exec(strings.luaS_hash(bytes));
   if (hexadecimal === null) return luaO_str2num(bytes, result);
   result.setfltvalue(Number(hexadecimal[2]) * (hexadecimal[1] === '-' ? -1 : 1));

@@ -21,6 +21,8 @@ export type BudgetKind = 'instructions' | 'time' | 'memory';
 
 /** Longest single string a hook may make or be given, bytes: the longest stretch of one instruction depends on it. */
 export const STRING_BYTES_MAX = 1_048_576;
+/** What an entry of a table takes: its links, key, value, and its place in the map. */
+export const ENTRY_BYTES = 200;
 /** Units between two looks at the clock. */
 export const CHECK_EVERY = 256;
 /** Units of one slice: about half a millisecond, see `lua.bench.ts`. */

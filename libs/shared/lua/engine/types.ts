@@ -26,6 +26,8 @@ export interface TValue {
 export interface Entry {
   key: TValue;
   value: TValue | undefined;
+  /** The entry before this one. */
+  p: Entry | undefined;
   /** The entry after this one, also once this one is dead. */
   n: Entry | undefined;
 }
@@ -34,8 +36,9 @@ export interface Table {
   strong: Map<unknown, Entry>;
   dead_strong: Map<unknown, Entry>;
   dead_weak: WeakMap<object, Entry> | undefined;
-  /** First entry. */
+  /** First and last entry. */
   f: Entry | undefined;
+  l: Entry | undefined;
   metatable: Table | null;
   /** Which metamethods are known to be missing; 0: none. */
   flags: number;
