@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { checkConfig } from '@llmproxy/config';
+import { syntaxProblem } from '@llmproxy/lua';
 
 /** `llmproxy check -c FILE`: 0 when the file is right, 1 with every problem when it is not. */
 export function checkCommand(args: string[]): number {
@@ -8,7 +9,8 @@ export function checkCommand(args: string[]): number {
     options: { config: { type: 'string', short: 'c' } },
     allowPositionals: true,
   });
-  const { ok, text } = checkConfig(values.config ?? positionals[0] ?? 'config.yaml', process.env);
+  const file = values.config ?? positionals[0] ?? 'config.yaml';
+  const { ok, text } = checkConfig(file, process.env, { hookProblem: syntaxProblem });
   (ok ? process.stdout : process.stderr).write(`${text}\n`);
   return ok ? 0 : 1;
 }

@@ -1,27 +1,10 @@
 /** Binds the operator's Lua to the decisions it takes part in. */
 import type { Decide } from '@llmproxy/auth';
-import { ConfigError, type Config } from '@llmproxy/config';
+import type { Config } from '@llmproxy/config';
 import type { RawHeaders } from '@llmproxy/exchange';
-import { compileHook, decisionOf, LuaSyntaxError, type Hook } from '@llmproxy/lua';
+import { compileHook, decisionOf, type Hook } from '@llmproxy/lua';
 
 type HookConfig = NonNullable<Config['auth']['pipeline'][number]['hook']>;
-
-/**
- * Compiles all hooks of a config, to say before anything starts that one is no Lua.
- * @throws ConfigError
- */
-export function checkHooks(config: Config, file: string): void {
-  for (const { hook } of config.auth.pipeline) {
-    if (hook === undefined) continue;
-    try {
-      compileHook(hook.source, { name: hook.name });
-    } catch (error) {
-      if (!(error instanceof LuaSyntaxError)) throw error;
-      const message = `is not valid Lua: ${error.message}`;
-      throw new ConfigError([{ file, line: 0, column: 0, path: hook.name, message }]);
-    }
-  }
-}
 
 /** A decision about a key by a hook; `log` takes what the script logs. */
 export function decideBy(hook: HookConfig, log: (message: string) => void): Decide {

@@ -3,11 +3,11 @@ import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
 import { endWith } from '@llmproxy/app-life';
 import { loadConfig, requiredRedis, type Config } from '@llmproxy/config';
+import { syntaxProblem } from '@llmproxy/lua';
 import type { RedisTarget } from '@llmproxy/redis';
 import { createLogger } from '@llmproxy/telemetry';
 import { runGatewayWorker } from './gateway-worker.ts';
 import { openFurtherSnapshots } from './further-snapshots.ts';
-import { checkHooks } from './hooks.ts';
 import { runPrimary } from './primary.ts';
 
 const { values: flags } = parseArgs({
@@ -20,9 +20,8 @@ const { values: flags } = parseArgs({
 
 function configOrExit(): { config: Config; redis: RedisTarget } {
   try {
-    const loaded = loadConfig(flags.config, process.env);
+    const loaded = loadConfig(flags.config, process.env, { hookProblem: syntaxProblem });
     const config = flags.listen ? { ...loaded, server: { ...loaded.server, listen: flags.listen } } : loaded;
-    checkHooks(config, flags.config);
     return { config, redis: requiredRedis(config, flags.config) };
   } catch (error) {
     return endWith(error);

@@ -2,14 +2,19 @@ import { ConfigError, renderProblem } from './core/problem.ts';
 import type { Config } from './core/resolve.ts';
 import type { Env } from './core/expand-env.ts';
 import { loadWithWarnings } from './load-config.ts';
+import type { ForeignChecks } from './read-providers.ts';
 
 /**
  * What `llmproxy check` prints about a config file: one line of what it holds, or all its problems, one per line.
  * Shows no secrets. Never throws for a bad file.
  */
-export function checkConfig(path: string, env: Env): { ok: boolean; text: string } {
+export function checkConfig(
+  path: string,
+  env: Env,
+  checks: ForeignChecks = {},
+): { ok: boolean; text: string } {
   try {
-    const { config, warnings } = loadWithWarnings(path, env);
+    const { config, warnings } = loadWithWarnings(path, env, checks);
     return {
       ok: true,
       text: [`${path}: ok (${summary(config)})`, ...warnings.map(renderProblem)].join('\n'),

@@ -332,3 +332,20 @@ test('all problems come in one error, in the order of the file', () => {
     ].join('\n'),
   });
 });
+
+test('a hook that does not read as it should is told at the place where it stands, or is named', () => {
+  const hookProblem = (source: string) =>
+    source.includes('then end end') ? 'line:1: too many ends' : undefined;
+  const dir = dirname(write('if true then end end', 'hooked/bad.lua'));
+  const path = join(dir, 'config.yaml');
+  const provider = (more: string) => `${oneBackend}auth: { pipeline: [{ name: h, type: lua, ${more} }] }\n`;
+  const checked = (more: string) => {
+    writeFileSync(path, provider(more));
+    return checkConfig(path, {}, { hookProblem }).text;
+  };
+  expect(checked('lua: { script: return true }')).toContain('ok (1 backend');
+  expect(checked('lua: { script: if true then end end }')).toContain(
+    'auth.pipeline[0].lua.script: is not Lua: line:1: too many ends',
+  );
+  expect(checked('lua: { path: bad.lua }')).toContain('auth.pipeline[0].lua.path: is not Lua: line:1');
+});

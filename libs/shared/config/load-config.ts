@@ -17,7 +17,7 @@ import type { Config } from './core/resolve.ts';
 import { ConfigFile } from './core/schema/config-file.ts';
 import { redisUrls } from './core/schema/leaves.ts';
 import { validate } from './core/validate.ts';
-import { readProviders } from './read-providers.ts';
+import { readProviders, type ForeignChecks } from './read-providers.ts';
 import { readText } from './read-text.ts';
 
 export interface LoadedConfig {
@@ -30,15 +30,16 @@ export interface LoadedConfig {
  * Reads and checks a config file. Messages never repeat a configured value.
  * @param path relative to the working folder, or absolute; shown as it is in problems
  * @param env where `${NAME}` and `LLMPROXY_REDIS_URL` are looked up
+ * @param checks what else to look into
  * @returns deeply frozen
  * @throws ConfigError with every problem found
  */
-export function loadConfig(path: string, env: Env): Config {
-  return loadWithWarnings(path, env).config;
+export function loadConfig(path: string, env: Env, checks: ForeignChecks = {}): Config {
+  return loadWithWarnings(path, env, checks).config;
 }
 
 /** As `loadConfig`, for those who also show what is deprecated. */
-export function loadWithWarnings(path: string, env: Env): LoadedConfig {
+export function loadWithWarnings(path: string, env: Env, checks: ForeignChecks = {}): LoadedConfig {
   const text = readText(path, 'the config file');
   if (typeof text !== 'string') throw new ConfigError([text]);
   const yaml = readYaml(path, text, env);
@@ -47,7 +48,7 @@ export function loadWithWarnings(path: string, env: Env): LoadedConfig {
   if (whole !== undefined) throw new ConfigError([whole]);
 
   const { value: blocks, problems } = validate(yaml, ConfigFile);
-  const { providers, lists, problems: unreadable } = readProviders(yaml, blocks, env);
+  const { providers, lists, problems: unreadable } = readProviders(yaml, blocks, env, checks);
   const all = [
     ...yaml.problems,
     ...problems,

@@ -21,15 +21,26 @@ export interface ReadProviders {
   readonly problems: readonly Problem[];
 }
 
+/** What the caller knows to judge and this library does not. */
+export interface ForeignChecks {
+  /** What is wrong with the text of a hook. Left out: hooks are not looked into. */
+  hookProblem?(source: string): string | undefined;
+}
+
 /** @param yaml the config file; `blocks` what is right in it */
-export function readProviders(yaml: YamlFile, { auth, api_keys }: Blocks, env: Env): ReadProviders {
+export function readProviders(
+  yaml: YamlFile,
+  { auth, api_keys }: Blocks,
+  env: Env,
+  checks: ForeignChecks = {},
+): ReadProviders {
   if (auth === undefined || api_keys === undefined) return { providers: [], lists: [], problems: [] };
   const problems: Problem[] = [];
   const topLevel: KeyList = { yaml, path: ['api_keys'], keys: api_keys };
   const read = providersOf(auth).map((provider) => {
     const at = ['auth', 'pipeline', auth.pipeline.indexOf(provider)];
     const keys = readKeys({ config: yaml, provider, at, topLevel }, env);
-    const hook = readHook(yaml, provider, at);
+    const hook = readHook(yaml, provider, at, checks);
     problems.push(...keys.problems, ...hook.problems);
     return { provider, list: keys.list, hookText: hook.text };
   });
@@ -103,15 +114,28 @@ function readKeyFile(place: FilePlace, env: Env): { list: KeyList; problems: rea
   };
 }
 
-function readHook(
-  config: YamlFile,
-  { lua, lua_script, lua_script_file }: Provider,
-  at: Path,
-): { text: string | undefined; problems: readonly Problem[] } {
+interface HookText {
+  readonly text: string | undefined;
+  readonly problems: readonly Problem[];
+}
+
+function readHook(config: YamlFile, provider: Provider, at: Path, checks: ForeignChecks): HookText {
+  const { lua, lua_script, lua_script_file } = provider;
   const path = lua?.path ?? lua_script_file;
-  if (path === undefined) return { text: lua?.script ?? lua_script, problems: [] };
-  const named = [...at, ...(lua?.path === undefined ? ['lua_script_file'] : ['lua', 'path'])];
-  const text = readText(besideConfig({ config, path, at: named }), 'the file of the hook');
-  if (typeof text === 'string') return { text, problems: [] };
-  return { text: undefined, problems: [config.problem(named, text.message)] };
+  const setting = hookSetting(provider);
+  const named = [...at, ...setting];
+  const text =
+    path === undefined
+      ? (lua?.script ?? lua_script)
+      : readText(besideConfig({ config, path, at: named }), 'the file of the hook');
+  if (text === undefined) return { text, problems: [] };
+  if (typeof text !== 'string') return { text: undefined, problems: [config.problem(named, text.message)] };
+  const problem = checks.hookProblem?.(text);
+  return { text, problems: problem === undefined ? [] : [config.problem(named, `is not Lua: ${problem}`)] };
+}
+
+function hookSetting({ lua, lua_script_file }: Provider): string[] {
+  if (lua?.path !== undefined) return ['lua', 'path'];
+  if (lua_script_file !== undefined) return ['lua_script_file'];
+  return lua?.script === undefined ? ['lua_script'] : ['lua', 'script'];
 }
