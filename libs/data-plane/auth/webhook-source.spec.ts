@@ -62,6 +62,8 @@ test.each([
   [200, { allow: 'false' }, 'access_denied'],
   [200, { status: 'active', allow: null }, 'access_denied'],
   [200, { error: 'invalid key' }, 'auth_unavailable'],
+  [200, { status: null, error: 'invalid key' }, 'auth_unavailable'],
+  [200, { status: '' }, 'auth_unavailable'],
   [200, {}, 'auth_unavailable'],
   [200, null, 'auth_unavailable'],
   [200, [], 'auth_unavailable'],

@@ -3,7 +3,7 @@
  * 401 and 404 mean "unknown", 402 "used up", 403 "refused"; anything else is no answer.
  */
 import { Agent, request as send } from 'undici';
-import { isObject, textFrom, type KeyData } from './core/key-fields.ts';
+import { fieldOf, isObject, textFrom, type KeyData } from './core/key-fields.ts';
 import type { AuthRequest, KeySource } from './key-source.ts';
 
 export interface WebhookSourceOptions {
@@ -76,7 +76,7 @@ function understood(status: number, text: string, judgedByHook: boolean): KeyDat
 function checked(data: unknown, judgedByHook: boolean): KeyData {
   if (!isObject(data)) throw new Error('answered without a JSON object');
   // An error that is told with status 200 must not let everybody in.
-  if (!judgedByHook && data.status === undefined && data.allow === undefined) {
+  if (!judgedByHook && fieldOf(data, 'status') === undefined && data.allow === undefined) {
     throw new Error('answered without `status` or `allow`');
   }
   return data;
