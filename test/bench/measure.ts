@@ -58,7 +58,7 @@ export async function closedRounds(bench: Bench, all: readonly Measured[]): Prom
   const { settings } = bench;
   for (const { target } of all) await compileCode(bench, target);
   for (let round = 1; round <= settings.rounds; round += 1) {
-    for (const measured of all) {
+    for (const measured of rotated(all, round)) {
       const report = await bench.generator.run({
         mode: 'closed',
         to: measured.target.to,
@@ -74,6 +74,12 @@ export async function closedRounds(bench: Bench, all: readonly Measured[]): Prom
       );
     }
   }
+}
+
+/** Each round begins with another target: what comes late in a round finds a warmer machine and a fuller one. */
+function rotated<T>(all: readonly T[], round: number): T[] {
+  const first = (round - 1) % all.length;
+  return [...all.slice(first), ...all.slice(0, first)];
 }
 
 /** An unmeasured run: a JavaScript engine needs some ten thousand requests until its code is compiled for good. */

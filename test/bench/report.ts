@@ -234,7 +234,7 @@ ${instruments(run)}
 
 ## Method and noise
 
-- ${settings.rounds} round(s); in each every target has its turn (A B C, A B C, …), so that a disturbance of the machine meets all. Tables show medians over the rounds, this one each round:
+- ${settings.rounds} round(s); in each every target has its turn, beginning with another one each round (A B C, B C A, …), so that a disturbance of the machine meets all. Tables show medians over the rounds, this one each round:
 
 ${rounds(run)}
 

@@ -10,6 +10,8 @@ export interface Goal {
 
 const cpuVersusNginxMax = 6;
 const cheaperThanPortkeyMin = 10;
+// On the machine they were set on, nginx takes 15 µs for a request: elsewhere they grow with what nginx takes there.
+const nginxMicrosOfGoals = 15;
 const limitsMicrosMax = 40;
 const limitsRedisMicrosMax = 30;
 const addedTtftP50MsMax = 1;
@@ -64,20 +66,24 @@ function limitGoals(all: readonly Summary[]): Goal[] {
     const [without, limited] = [named(all, 'llmproxy, no auth'), named(all, 'llmproxy, all limits')];
     return without && limited ? pick(limited) - pick(without) : Number.NaN;
   };
-  const gateway = added(({ cpuPerRequest }) => cpuPerRequest);
-  const redis = added(({ redisPerRequest }) => redisPerRequest);
+  const scale = (named(all, 'nginx')?.cpuPerRequest ?? Number.NaN) / nginxMicrosOfGoals;
+  const judged = (text: string, microsMax: number, value: number): Goal =>
+    goal(
+      `${text} at most ${microsMax} µs of CPU where nginx takes ${nginxMicrosOfGoals}, so ${(microsMax * scale).toFixed(0)} here`,
+      value * scale,
+      value <= microsMax * scale,
+      `${value.toFixed(1)} µs`,
+    );
   return [
-    goal(
-      `auth and all limits add at most ${limitsMicrosMax} µs of CPU to a request in the gateway`,
-      gateway,
-      gateway <= limitsMicrosMax,
-      `${gateway.toFixed(1)} µs`,
+    judged(
+      'auth and all limits add to a request',
+      limitsMicrosMax,
+      added((s) => s.cpuPerRequest),
     ),
-    goal(
-      `and at most ${limitsRedisMicrosMax} µs in Redis`,
-      redis,
-      redis <= limitsRedisMicrosMax,
-      `${redis.toFixed(1)} µs`,
+    judged(
+      'and in Redis',
+      limitsRedisMicrosMax,
+      added((s) => s.redisPerRequest),
     ),
   ];
 }
