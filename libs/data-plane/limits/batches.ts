@@ -50,6 +50,13 @@ export class Batches {
     this.#gathering(call.held.scopes, call.held.lease.holds).add(call);
   }
 
+  /** Tells Redis again what it may not have heard. */
+  tellKept(): void {
+    const kept = this.#kept;
+    this.#kept = [];
+    for (const call of kept) this.tell(call);
+  }
+
   /** Sends what is gathered and waits for the answers, each at most until its deadline. */
   async drain(): Promise<void> {
     this.#sendAll();
@@ -116,9 +123,7 @@ export class Batches {
 
   #answered(gathering: Gathering, replies: readonly LimitReply[]): void {
     gathering.answer(replies);
-    const kept = this.#kept;
-    this.#kept = [];
-    for (const call of kept) this.tell(call);
+    this.tellKept();
     this.#options.onAnswered();
   }
 

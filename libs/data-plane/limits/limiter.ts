@@ -166,6 +166,7 @@ class RedisLimiter implements Limiter {
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#batches.tellKept();
     this.#payDebts();
     await this.#batches.drain();
     this.#gate.close();
@@ -236,6 +237,7 @@ class RedisLimiter implements Limiter {
     if (isAway) return log?.('warn', `Redis does not answer; on_redis_failure: ${onFailure}`);
     log?.('info', 'Redis answers again; limits are exact');
     this.#local.forget();
+    this.#batches.tellKept();
     this.#payDebts();
   }
 }

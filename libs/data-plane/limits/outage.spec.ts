@@ -1,0 +1,119 @@
+import { limitKeys } from '@llmproxy/limit-state';
+import { startRedis } from '@llmproxy/real-services';
+import { closeRedis, connectRedis } from '@llmproxy/redis';
+import { once } from 'node:events';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { atOnce, granted, limitersOn, type SpecLimiters } from './for-specs.ts';
+import type { Admission, Limiter } from './index.ts';
+
+// A server of each test's own: it is paused and stopped.
+let server: Awaited<ReturnType<typeof startRedis>>;
+let limiters: SpecLimiters;
+
+beforeEach(async () => {
+  server = await startRedis();
+  limiters = await limitersOn(server.url);
+});
+
+afterEach(async () => {
+  await limiters[Symbol.asyncDispose]();
+  await server.stop();
+});
+
+const key = 'k:1';
+const quota = { total: 1000, used: 0, periodStartMs: 1, periodEndMs: 0, shadow: false };
+/** Scripts wait; what only reads, and the end of the pause, do not. */
+const pause = () => limiters.redis.client('PAUSE', 20_000, 'WRITE');
+const resume = () => limiters.redis.client('UNPAUSE');
+
+async function one(limiter: Limiter, limits = {}): Promise<Admission> {
+  const [admission] = await atOnce([limiter], 1, { tokens: 10, scopes: [{ tag: key, limits, quota }] });
+  if (admission === undefined) throw new Error('no admission');
+  return admission;
+}
+
+const untilOpen = async (limiter: Limiter) => {
+  while (limiter.isRedisAsked()) await one(limiter);
+};
+const untilAsked = (limiter: Limiter) =>
+  expect.poll(() => limiter.isRedisAsked(), { timeout: 10_000 }).toBe(true);
+
+test.each([
+  ['deny', 'unavailable', undefined],
+  ['allow', 'granted', 'none'],
+  ['local', 'granted', 'local'],
+] as const)(
+  'while Redis does not answer, the policy %s decides, and recovery needs no restart',
+  async (...row) => {
+    const [onFailure, outcome, by] = row;
+    const limiter = await limiters.open({ onFailure, deadlineMs: 50 });
+    await pause();
+    const admission = await one(limiter);
+    expect(admission.outcome).toBe(outcome);
+    if (by !== undefined) expect(admission).toMatchObject({ by });
+    await untilOpen(limiter);
+    await resume();
+    await untilAsked(limiter);
+    expect(await one(limiter)).toMatchObject({ outcome: 'granted', by: 'redis' });
+  },
+);
+
+test('a worker on its own grants its share of a limit, and no more', async () => {
+  const workers = [];
+  for (let i = 0; i < 4; i++) workers.push(await limiters.open({ onFailure: 'local', deadlineMs: 50 }));
+  const limiter = workers.at(-1) as Limiter;
+  await pause();
+  await untilOpen(limiter);
+  const scopes = [{ tag: 'g', limits: { requestsPerMinute: 100 } }];
+  const admissions = await atOnce([limiter], 200, { tokens: 1, scopes });
+  expect(granted(admissions)).toHaveLength(25);
+  await resume();
+});
+
+test('what a request used while Redis was away is charged to its quota afterwards', async () => {
+  const limiter = await limiters.open({ onFailure: 'local', deadlineMs: 50 });
+  const before = await one(limiter);
+  await pause();
+  await untilOpen(limiter);
+  for (const { handle } of granted([before, await one(limiter)])) limiter.settle(handle, 7);
+  await resume();
+  const stored = async () => await limiters.redis.hgetall(limitKeys.quota(key));
+  await expect
+    .poll(async () => ({ ...(await stored()) }), { timeout: 10_000 })
+    .toMatchObject({
+      used: '14',
+      reserved: '0',
+    });
+});
+
+test('a settle whose answer was lost is not applied twice', async () => {
+  const limiter = await limiters.open({ onFailure: 'local', deadlineMs: 50 });
+  const [first] = granted([await one(limiter)]);
+  await pause();
+  if (first) limiter.settle(first.handle, 7);
+  await untilOpen(limiter); // its deadline passes; Redis has it and runs it when the pause is over
+  await resume();
+  await untilAsked(limiter);
+  await limiter.close(); // sends what has not been told
+  expect(await limiters.redis.hgetall(limitKeys.quota(key))).toMatchObject({ used: '7', reserved: '0' });
+});
+
+test('what Redis granted too late is given back', async () => {
+  const limiter = await limiters.open({ onFailure: 'deny', deadlineMs: 50 });
+  const limits = { maxConcurrent: 5, requestsPerMinute: 5 };
+  await pause();
+  expect((await one(limiter, limits)).outcome).toBe('unavailable');
+  await resume();
+  await expect.poll(() => limiters.redis.zcard(limitKeys.leases(key)), { timeout: 10_000 }).toBe(0);
+  expect(await one(limiter, limits)).toMatchObject({ requests: { remaining: 4 } });
+});
+
+test('a server that is gone is not waited for, and limits are exact again when it is back', async () => {
+  const redis = connectRedis({ url: server.url, connectionName: 'spec' });
+  if (redis.status !== 'ready') await once(redis, 'ready');
+  const limiter = await limiters.open({ redis, onFailure: 'local', deadlineMs: 60_000 });
+  await server.stop();
+  await expect.poll(() => redis.status).not.toBe('ready');
+  expect(await one(limiter)).toMatchObject({ by: 'local' });
+  await closeRedis(redis);
+});
