@@ -48,7 +48,7 @@ export function startNode({ args, cwd, env, ipc, group = false }: ChildStart): C
 
 /** Starts a built app, `dist/apps/<app>/main.js`. */
 export function startApp(
-  app: 'gateway' | 'worker' | 'scheduler',
+  app: 'cli' | 'gateway' | 'key-lookup' | 'worker' | 'scheduler',
   args: readonly string[],
   cwd: string,
 ): Child {

@@ -12,8 +12,8 @@ export interface Setup {
   readonly folder: string;
   readonly redisUrl: string;
   readonly backends: readonly Readonly<Record<string, unknown>>[];
-  /** Laid over the default config, block by block. */
-  readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Laid over the default config, block by block; a list is taken as it is. */
+  readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>> | readonly unknown[]>>;
 }
 
 export interface Gateway extends Child {
@@ -41,7 +41,7 @@ export function writeConfig({ folder, redisUrl, backends, config = {} }: Setup):
   const blocks = Object.fromEntries(
     [...new Set([...Object.keys(defaults), ...Object.keys(config)])].map((name) => [
       name,
-      { ...defaults[name], ...config[name] },
+      Array.isArray(config[name]) ? config[name] : { ...defaults[name], ...config[name] },
     ]),
   );
   const path = join(folder, 'config.yaml');
@@ -68,8 +68,13 @@ export async function startGateway(setup: Setup): Promise<Gateway> {
 }
 
 /** The worker app on the config that a gateway was started with. */
-export async function startWorker(folder: string): Promise<Child> {
-  const child = startApp('worker', ['--config', join(folder, 'config.yaml')], folder);
+export const startWorker = (folder: string): Promise<Child> => startBeside('worker', folder);
+
+/** The key lookup on the config that a gateway was started with. */
+export const startKeyLookup = (folder: string): Promise<Child> => startBeside('key-lookup', folder);
+
+async function startBeside(app: 'worker' | 'key-lookup', folder: string): Promise<Child> {
+  const child = startApp(app, ['--config', join(folder, 'config.yaml')], folder);
   try {
     await child.ready;
     return child;

@@ -1,0 +1,175 @@
+/** Hooks decide by a plain yes or no; whatever else they do ends within their budget, and hurts nobody else. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { residentBytes } from '../bench/proc.ts';
+import { bearer, chat, chatPath, outcomeOf, startGuarded, type Guarded } from './harness/authenticated.ts';
+import { fetchText } from './harness/http-client.ts';
+import { until } from './harness/until.ts';
+
+const megabyte = 1024 * 1024;
+const plain = 'sk-e2e-judged-by-no-hook';
+
+/** A hook with one function per key, chosen by the key's name. */
+function judgedBy(functions: Readonly<Record<string, string>>, lua: Record<string, unknown> = {}) {
+  const names = Object.keys(functions);
+  const cases = names.map((name) => `[${JSON.stringify(name)}] = function() ${functions[name]} end`);
+  return {
+    name: 'judged',
+    type: 'static',
+    static: { keys: names.map((name) => ({ key: keyOf(name), name })) },
+    lua: { script: `local cases = {\n${cases.join(',\n')} }\nreturn cases[data.name]()`, ...lua },
+  };
+}
+const keyOf = (name: string): string => `sk-e2e-hook-${name.replaceAll(/[^a-z0-9]/gi, '-')}`;
+const unjudged = { name: 'plain', type: 'static', static: { keys: [{ key: plain }] } };
+
+const resources = new AsyncDisposableStack();
+afterAll(() => resources.disposeAsync());
+
+const yes = { true: 'return true', 'allow = true': 'return { allow = true }' };
+const no = {
+  'no return at all': '',
+  nil: 'return nil',
+  false: 'return false',
+  'a text': "return 'true'",
+  'a number': 'return 1',
+  'an empty table': 'return {}',
+  'a list': 'return { true }',
+  'allow as a text': "return { allow = 'true' }",
+  'allow as a number': 'return { allow = 1 }',
+  'allow as a table': 'return { allow = {} }',
+  'allow of nil': 'return { allow = nil, metadata = { user_id = 1 } }',
+  'a function': 'return function() return true end',
+  'an error': "error('the secret of the script at line 42')",
+  'an error that is a table': 'error({ allow = true })',
+  'a field of nil': 'return data.account.status.allow',
+  'a call of nil': 'return grant(data)',
+  'an endless recursion': 'local function f() return 1 + f() end return f()',
+};
+
+describe('7 · the answer of a hook', () => {
+  let guarded: Guarded;
+  beforeAll(async () => {
+    guarded = resources.use(
+      await startGuarded({ auth: { pipeline: [judgedBy({ ...yes, ...no }), unjudged] } }),
+    );
+  });
+
+  test.each(Object.keys(yes))('%s lets the key in', async (name) => {
+    expect(await outcomeOf(guarded.gateway.address, bearer(keyOf(name)))).toBe('200');
+  });
+
+  test.each(Object.keys(no))('%s keeps the key out, and the next request is served', async (name) => {
+    expect(await outcomeOf(guarded.gateway.address, bearer(keyOf(name)))).toBe('403 access_denied');
+    expect(await outcomeOf(guarded.gateway.address, bearer(plain))).toBe('200');
+  });
+
+  describe('20 · what a client learns of a hook', () => {
+    test.each(Object.keys(no))('after %s: nothing but that access is denied', async (name) => {
+      const { text } = await fetchText(guarded.gateway.address, chatPath, {
+        body: chat,
+        headers: bearer(keyOf(name)),
+      });
+      const { error } = JSON.parse(text) as { error: { message: string } };
+      expect(error.message).toBe('Access is denied for this API key.');
+      expect(text).not.toMatch(/secret of the script|stack|traceback|:\d+:|\.ts|\.js|lua/i);
+    });
+
+    test.each(['the secret of the script at line 42', 'the hook returned nothing'])(
+      'the log has the reason: %s',
+      async (reason) => {
+        await until('the reason', () => guarded.gateway.output.stdout.includes(reason));
+      },
+    );
+  });
+
+  test('a hook that is no Lua keeps the gateway from starting, and the setting is named', async () => {
+    const start = startGuarded({ auth: { pipeline: [judgedBy({ broken: 'return return' })] } });
+    await expect(start).rejects.toThrow(/it ended \(78\)[^]*auth\.pipeline\[0\]\.lua\.script: is not Lua/);
+  });
+});
+
+/** Sends the request that the hook called `bomb` judges. */
+function sendBomb(address: string) {
+  let over = false;
+  const reply = fetchText(address, chatPath, { body: chat, headers: bearer(keyOf('bomb')) });
+  void reply.finally(() => (over = true));
+  return { reply, isOver: () => over };
+}
+
+describe('8 · what a hook may use', () => {
+  /** More than any test waits for, were it not for the one budget that the bomb is to meet. */
+  const patient = { timeout: '20s', max_instructions: 1_000_000_000, max_memory: '1GB' };
+  const begins = "log('the bomb is lit')";
+
+  test.each([
+    ['time', { ...patient, timeout: '1s' }, 'while true do end'],
+    ['time', { ...patient, timeout: '1s' }, 'while true do pcall(error) end'],
+    ['instructions', { ...patient, max_instructions: 30_000_000 }, 'while true do end'],
+    [
+      'memory',
+      { ...patient, max_memory: '64MB' },
+      "local t = {} while true do t[#t + 1] = string.rep('x', 1000) .. #t for i = 1, 300 do end end",
+    ],
+  ])(
+    'a hook that wants %s without end is refused, and others are served meanwhile',
+    async (kind, lua, bomb) => {
+      await using guarded = await startGuarded({
+        auth: { pipeline: [judgedBy({ bomb: `${begins} ${bomb}` }, lua), unjudged] },
+      });
+      const { address, output } = guarded.gateway;
+      expect(await outcomeOf(address, bearer(plain))).toBe('200');
+      const beforeBytes = residentBytes(guarded.gateway.tree());
+
+      const answer = sendBomb(address);
+      await until('the bomb is lit', () => output.stdout.includes('the bomb is lit'));
+      let servedMeanwhile = 0;
+      while (!answer.isOver()) {
+        expect(await outcomeOf(address, bearer(plain))).toBe('200');
+        if (!answer.isOver()) servedMeanwhile += 1;
+      }
+      expect(servedMeanwhile).toBeGreaterThan(0);
+      expect((await answer.reply).status).toBe(403);
+      await until(`the log names ${kind}`, () => output.stdout.includes(`the hook failed (${kind})`));
+      expect((await answer.reply).text).toContain('Access is denied for this API key.');
+      expect(residentBytes(guarded.gateway.tree()) - beforeBytes).toBeLessThan(200 * megabyte);
+    },
+  );
+
+  test.each([
+    ['one string of a gigabyte', "return #string.rep('x', 1000000000) > 0"],
+    ['a pattern that never ends', "return string.find(('a'):rep(30), ('a*'):rep(15) .. 'b') == nil"],
+    ['a table that grows', 'local t = {} for i = 1, 1e9 do t[i] = {} end return true'],
+  ])('by default %s is refused, and the next request is served', async (name, bomb) => {
+    await using guarded = await startGuarded({ auth: { pipeline: [judgedBy({ [name]: bomb }), unjudged] } });
+    expect(await outcomeOf(guarded.gateway.address, bearer(keyOf(name)))).toBe('403 access_denied');
+    expect(await outcomeOf(guarded.gateway.address, bearer(plain))).toBe('200');
+  });
+
+  test('the budget of a provider is the one that its settings say', async () => {
+    const loop = { loop: 'for i = 1, 10000 do end return true' };
+    await using generous = await startGuarded({ auth: { pipeline: [judgedBy(loop, patient)] } });
+    expect(await outcomeOf(generous.gateway.address, bearer(keyOf('loop')))).toBe('200');
+    await using mean = await startGuarded({
+      auth: { pipeline: [judgedBy(loop, { max_instructions: 1_000 })] },
+    });
+    expect(await outcomeOf(mean.gateway.address, bearer(keyOf('loop')))).toBe('403 access_denied');
+  });
+
+  test('a hook finds no way to files, processes, modules or other code, nor what an earlier run left', async () => {
+    const dangerous = ['io', 'require', 'load', 'loadstring', 'loadfile', 'dofile', 'debug', 'package'];
+    const functions = {
+      ...Object.fromEntries(
+        dangerous.map((name) => [name, `return _G['${name}'] == nil and ${name} == nil`]),
+      ),
+      'os execute': 'return os.execute == nil and os.getenv == nil and os.exit == nil and os.remove == nil',
+      'leaves something': 'seen = true _G.seen = true string.seen = true return seen == true',
+      'finds nothing': 'return seen == nil and string.seen == nil',
+    };
+    await using guarded = await startGuarded({ auth: { pipeline: [judgedBy(functions)] } });
+    const become = (name: string) => outcomeOf(guarded.gateway.address, bearer(keyOf(name)));
+    for (const name of [...dangerous, 'os execute'])
+      expect([name, await become(name)]).toEqual([name, '200']);
+    await become('leaves something');
+    expect(await become('finds nothing')).toBe('200');
+  });
+});
