@@ -51,6 +51,36 @@ describe.each([
     expect(await limiters.redis.zcard(limitKeys.leases('g'))).toBe(1);
   });
 
+  test('after many requests that were granted, refused and settled, only what was granted and used has counted', async () => {
+    await using place = await placeForTests();
+    await using limiters = await limitersOn(place.url, isCluster);
+    const three = [await limiters.open(), await limiters.open(), await limiters.open()];
+    const all = { tag: 'g', limits: { requestsPerMinute: 100_000, maxConcurrent: 40 } };
+    const own = { tag: key, limits: { tokensPerMinute: 100_000, maxConcurrent: 25 }, quota };
+    const backends = ['b:a', 'b:b'].map((tag) => ({ tag, limits: { maxConcurrent: 12 } }));
+    let [passed, used] = [0, 0];
+    for (let round = 0; round < 5; round++) {
+      const request = { tokens: 10, scopes: [all, own], alternatives: backends };
+      for (const [i, { handle }] of granted(await atOnce(three, 60, request)).entries()) {
+        passed += 1;
+        used += i % 4;
+        three[i % 3]?.settle(handle, i % 4);
+      }
+    }
+    for (const limiter of three) await limiter.close();
+    const again = await limiters.open();
+    const [last] = await atOnce([again], 1, { tokens: 0, scopes: [all] });
+    expect(passed).toBeGreaterThan(50);
+    expect(last).toMatchObject({ requests: { remaining: 100_000 - passed - 1 } });
+    expect(await limiters.redis.hgetall(limitKeys.quota(key))).toMatchObject({
+      used: String(100 + used),
+      reserved: '0',
+    });
+    for (const { tag } of [own, ...backends]) {
+      expect(await limiters.redis.zcard(limitKeys.leases(tag))).toBe(0);
+    }
+  });
+
   test('the first backend with room is taken; with none, the one that has room soonest says when', async () => {
     await using place = await placeForTests();
     await using limiters = await limitersOn(place.url, isCluster);

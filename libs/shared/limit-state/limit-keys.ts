@@ -1,7 +1,10 @@
 /** Names of what limits keep in Redis. Keys of one scope share its hash tag. */
 
 export const limitKeys = {
-  /** String: `level at` of the token bucket, then `start previous current` of the windows of requests and of tokens. */
+  /**
+   * String of eight doubles, little-endian: level (thousandths of a request) and time of the token bucket; then start,
+   * previous and current count of the window of requests and of that of tokens. Times are ms since 1970.
+   */
   rates: (tag: string) => `lp:{${tag}}:rates`,
   /** Sorted set: `<request id>:<estimate>:<admitted at ms>:<what it holds>` → expiry in ms since 1970. */
   leases: (tag: string) => `lp:{${tag}}:leases`,
