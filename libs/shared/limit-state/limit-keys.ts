@@ -6,7 +6,7 @@ export const limitKeys = {
    * previous and current count of the window of requests and of that of tokens. Times are ms since 1970.
    */
   rates: (tag: string) => `lp:{${tag}}:rates`,
-  /** Sorted set: `<request id>:<estimate>:<admitted at ms>:<what it holds>` → expiry in ms since 1970. */
+  /** Sorted set: `<request id, filled up>:<estimate>:<admitted at ms>:<what it holds>` → expiry in ms since 1970. */
   leases: (tag: string) => `lp:{${tag}}:leases`,
   /** Hash: used, reserved, start and end of the period (ms since 1970; end 0: none). */
   quota: (tag: string) => `lp:{${tag}}:quota`,

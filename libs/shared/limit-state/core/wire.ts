@@ -17,6 +17,7 @@ import {
   type Refusal,
   type Refused,
 } from './batch.ts';
+import { leasePrefix } from './leases.ts';
 
 /** Which keys of a scope a batch needs; they follow in this order. */
 export const uses = { rates: 1, leases: 2, quota: 4 } as const;
@@ -105,7 +106,7 @@ function pushScope(to: number[], scope: LimitScope, rule: number): void {
 function pushOp(to: (number | string)[], op: LimitOp): void {
   switch (op.op) {
     case 'admit':
-      to.push(1, `${op.id}:${op.tokens}:`, op.tokens);
+      to.push(1, leasePrefix(op.id, op.tokens), op.tokens);
       pushIndexes(to, op.scopes);
       pushIndexes(to, op.alternatives ?? []);
       return;
@@ -138,7 +139,7 @@ function pushIndexes(to: (number | string)[], indexes: readonly number[]): void 
 }
 
 function pushLease(to: (number | string)[], { id, tokens, atMs, holds: held }: Lease): void {
-  to.push(`${id}:${tokens}:${atMs}:`, tokens, atMs, held.length);
+  to.push(`${leasePrefix(id, tokens)}${atMs}:`, tokens, atMs, held.length);
   for (const { scope, flags } of held) to.push(scope + 1, flags);
 }
 
