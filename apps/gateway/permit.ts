@@ -92,7 +92,7 @@ function inOrder(pick: AdmitOptions['pick'], scopes: LimitScopes): Candidate[] {
   const tried: PooledBackend[] = [];
   for (let backend = pick(tried); backend; backend = pick(tried)) {
     const scope = scopes.backend(backend.name);
-    candidates.push({ backend, scope: scope ?? { tag: `b:${backend.name}` } });
+    candidates.push({ backend, scope: scope ?? { tag: `b:${backend.name}`, limits: {} } });
     if (scope === undefined) break;
     tried.push(backend);
   }
