@@ -6,8 +6,8 @@ import { processTree } from './proc.ts';
 import { freePort, untilAnswering } from './target.ts';
 import type { Target } from './target.ts';
 
-/** `usual`: auth on, nothing limited. The others tell what auth and limits cost. */
-export type GatewayVariant = 'usual' | 'no auth' | 'all limits';
+/** `usual`: auth on, nothing limited. The next two tell what auth and limits cost; with `hook` Lua judges each key. */
+export type GatewayVariant = 'usual' | 'no auth' | 'all limits' | 'hook';
 
 export interface GatewayOptions {
   readonly variant: GatewayVariant;
@@ -31,9 +31,13 @@ const limits = {
   max_concurrent: most,
 };
 
+/** Lets everybody in, and never ends for who asks for that. */
+const script = 'if request.headers["X-Runaway"] then while true do end end return true';
+
 const settingsOf: Readonly<Record<GatewayVariant, { auth: object; more: object }>> = {
   usual: { auth: authOf({}), more: {} },
   'no auth': { auth: { enabled: false }, more: {} },
+  hook: { auth: { enabled: true, pipeline: [{ name: 'main', type: 'lua', lua: { script } }] }, more: {} },
   'all limits': {
     auth: authOf({ total_quota: most * 1000, quota_reset_period: 'monthly' }),
     more: { rate_limit: { global: limits, per_key: limits, per_ip: limits, per_backend: limits } },
@@ -92,6 +96,7 @@ export async function startGateway(children: Children, options: GatewayOptions):
 const setups: Readonly<Record<GatewayVariant, string>> = {
   usual: 'auth',
   'no auth': 'no auth; else the same:',
+  hook: 'a Lua decision about each key',
   'all limits':
     'auth, RPS, RPM, TPM and concurrency limited for all, per key, per address and per backend, a token quota',
 };

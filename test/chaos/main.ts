@@ -10,30 +10,32 @@ import { withChildren } from '../bench/children.ts';
 import type { Children } from '../bench/children.ts';
 import { buildGateway, startBenchRedis } from '../bench/gateway-parts.ts';
 import { startGateway } from '../bench/gateway.ts';
+import type { GatewayVariant } from '../bench/gateway.ts';
 import { startLoadGenerator } from '../bench/load-generator.ts';
+import { runawayHook } from './runaway-hook.ts';
 import type { Scenario, Stand } from './scenario.ts';
 import { slowReader } from './slow-reader.ts';
 import { streams10k } from './streams-10k.ts';
 
-const scenarios: readonly Scenario[] = [streams10k, slowReader];
+const scenarios: readonly Scenario[] = [streams10k, slowReader, runawayHook];
 
 const repoRoot = new URL('../../', import.meta.url).pathname;
 const workers = 2;
 
-async function stand(children: Children, folder: string, say: Stand['say']): Promise<Stand> {
+async function stand(children: Children, folder: string, variant: GatewayVariant): Promise<Stand> {
   const entry = join(repoRoot, 'dist/apps/gateway/main.js');
   const backend = await startMockBackend(children);
   const generator = await startLoadGenerator(children);
   const redis = await startBenchRedis(children, join(folder, 'redis'));
   const gateway = await startGateway(children, {
-    variant: 'usual',
+    variant,
     entry,
     workers,
     backendUrl: backend.url,
     redis,
     folder,
   });
-  return { gateway, backend, generator, say };
+  return { gateway, backend, generator, say: (line) => console.log(`  … ${line}`) };
 }
 
 /** Runs one scenario with processes of its own; true when all was as required. */
@@ -41,7 +43,7 @@ async function passes(scenario: Scenario, children: Children): Promise<boolean> 
   const folder = mkdtempSync(join(tmpdir(), 'llmproxy-chaos-'));
   console.log(`\n${scenario.name}: ${scenario.shows}`);
   try {
-    const checks = await scenario.run(await stand(children, folder, (line) => console.log(`  … ${line}`)));
+    const checks = await scenario.run(await stand(children, folder, scenario.variant ?? 'usual'));
     for (const { ok, text, found } of checks) console.log(`  ${ok ? 'ok    ' : 'FAILED'}  ${text}: ${found}`);
     return checks.every(({ ok }) => ok);
   } catch (error) {

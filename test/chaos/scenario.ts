@@ -1,4 +1,5 @@
 import type { MockBackend } from '../bench/backend.ts';
+import type { GatewayVariant } from '../bench/gateway.ts';
 import type { LoadGenerator } from '../bench/load-generator.ts';
 import type { Target } from '../bench/target.ts';
 
@@ -21,5 +22,7 @@ export interface Scenario {
   readonly name: string;
   /** What it shows, in one line. */
   readonly shows: string;
+  /** Of the gateway; left out: the usual one. */
+  readonly variant?: GatewayVariant;
   run(stand: Stand): Promise<readonly Check[]>;
 }

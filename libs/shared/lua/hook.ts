@@ -142,6 +142,7 @@ class Run implements Sliced {
       // fengari answers an exception after a caught Lua error with a failed assertion of its own.
       this.#outcome = failure(this.#meter.spent ?? error);
     }
+    this.#meter.endSlice();
     if (this.#outcome !== undefined) this.#settle?.(this.#outcome);
     return this.#outcome !== undefined;
   }

@@ -1,7 +1,7 @@
 /**
- * Who may run in which turn of the event loop. A hook that ends within its first slice never waits. All others share one slice per
- * turn, first come first served, and new hooks wait as well once a turn has spent its slice: so many runaway hooks at once cost other
- * requests no more than one does.
+ * Who may run in which turn of the event loop. All hooks share one slice per turn: so many runaway hooks at once cost other requests no
+ * more than one does. A hook that ends within its first slice never waits, unless its turn is spent; then it runs in the next one,
+ * before those that have had a slice already, of which the one that waits longest takes what is left.
  */
 
 /** Something that runs in slices. */
@@ -14,7 +14,9 @@ export interface Sliced {
 
 export class Turns {
   readonly #sliceUnits: number;
-  readonly #waiting: Sliced[] = [];
+  /** New ones, and those that have had a slice. */
+  readonly #fresh: Sliced[] = [];
+  readonly #begun: Sliced[] = [];
   #spent = 0;
   #scheduled = false;
 
@@ -25,8 +27,9 @@ export class Turns {
   /** Runs the first slice now if this turn has any left. Returns whether `job` has ended; if not, it goes on in later turns. */
   start(job: Sliced): boolean {
     const left = this.#sliceUnits - this.#spent;
-    if (left > 0 && this.#run(job, left)) return true;
-    this.#waiting.push(job);
+    if (left <= 0) this.#fresh.push(job);
+    else if (this.#run(job, left)) return true;
+    else this.#begun.push(job);
     this.#schedule();
     return false;
   }
@@ -49,9 +52,11 @@ export class Turns {
   #nextTurn(): void {
     this.#scheduled = false;
     this.#spent = 0;
-    const job = this.#waiting.shift();
-    if (job === undefined) return;
-    if (!this.#run(job, this.#sliceUnits)) this.#waiting.push(job);
-    if (this.#waiting.length > 0) this.#schedule();
+    while (this.#spent < this.#sliceUnits) {
+      const job = this.#fresh.shift() ?? this.#begun.shift();
+      if (job === undefined) return;
+      if (!this.#run(job, this.#sliceUnits - this.#spent)) this.#begun.push(job);
+    }
+    if (this.#fresh.length + this.#begun.length > 0) this.#schedule();
   }
 }

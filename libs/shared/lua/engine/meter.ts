@@ -11,7 +11,7 @@ import type { LuaState } from './types.ts';
 export interface HookBudget {
   /** Instructions of the interpreter, and library work in their measure. */
   instructions: number;
-  /** Milliseconds from the call of `run` to its end, waiting included. */
+  /** Milliseconds that it runs. Waiting for its turn is not among them: a hook must not pay for the others. */
   timeMs: number;
   /** Bytes allocated over the whole run, input and result included. */
   memoryBytes: number;
@@ -54,7 +54,9 @@ export class Meter {
 
   readonly #budget: HookBudget;
   readonly #clock: Clock;
-  readonly #deadlineMs: number;
+  /** Time that earlier slices took. */
+  #usedMs = 0;
+  #sliceStartMs = 0;
   #bytes = 0;
   #nextCheck = 0;
   #sliceEnd = Infinity;
@@ -63,16 +65,20 @@ export class Meter {
   constructor(budget: HookBudget, clock: Clock) {
     this.#budget = budget;
     this.#clock = clock;
-    this.#deadlineMs = clock.monotonic() + budget.timeMs;
   }
 
-  /** Starts a slice of at most `units`. @throws BudgetSpent when the time was spent waiting */
+  /** Starts a slice of at most `units`. @throws BudgetSpent */
   beginSlice(units: number): void {
     this.paused = false;
     this.#sliceEnd = this.units + units;
     this.#sliceEndMs = Infinity;
+    this.#sliceStartMs = this.#clock.monotonic();
     this.#check();
-    this.#sliceEndMs = this.#clock.monotonic() + SLICE_MS;
+    this.#sliceEndMs = this.#sliceStartMs + SLICE_MS;
+  }
+
+  endSlice(): void {
+    this.#usedMs += this.#clock.monotonic() - this.#sliceStartMs;
   }
 
   /** Counts work done or about to be done. @throws BudgetSpent */
@@ -106,7 +112,7 @@ export class Meter {
     const { instructions, timeMs } = this.#budget;
     if (this.units > instructions) this.stop('instructions', `more than ${instructions} instructions`);
     const nowMs = this.#clock.monotonic();
-    if (nowMs > this.#deadlineMs) this.stop('time', `more than ${timeMs} ms`);
+    if (this.#usedMs + nowMs - this.#sliceStartMs > timeMs) this.stop('time', `more than ${timeMs} ms`);
     if (this.units >= this.#sliceEnd || nowMs >= this.#sliceEndMs) {
       this.paused = true;
       if (this.thread !== undefined) this.thread.hookcount = 1;
