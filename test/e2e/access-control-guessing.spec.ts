@@ -3,7 +3,7 @@ import { play, startFakeBackend, type FakeBackend } from '@llmproxy/fake-backend
 import { redisForTests } from '@llmproxy/real-services';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bearer, chatPath, outcomeOf, startGuarded } from './harness/authenticated.ts';
+import { bearer, changesAreHeard, chatPath, outcomeOf, startGuarded } from './harness/authenticated.ts';
 import { startFleet, type Fleet } from './harness/fleet.ts';
 import { fetchText } from './harness/http-client.ts';
 import { tempFolder } from './harness/temp-folder.ts';
@@ -106,6 +106,7 @@ describe('14 · questions to a source of keys', () => {
     await using guarded = await startGuarded({
       auth: { failure_limit: { enabled: false }, pipeline: [asking(service, cache)] },
     });
+    await changesAreHeard(guarded.redisUrl, 1);
     const ask = () => outcomeOf(guarded.gateway.address, bearer(key));
     const outcomes = await Promise.all(Array.from({ length: 50 }, ask));
     for (let i = 0; i < 10; i++) outcomes.push(await ask());
@@ -148,6 +149,7 @@ describe('19 · what a stranger can fill', () => {
     await using guarded = await startGuarded({
       auth: { failure_limit: { enabled: false }, pipeline: [asking(service, cache)] },
     });
+    await changesAreHeard(guarded.redisUrl, 1);
     const ask = (key: string) => outcomeOf(guarded.gateway.address, bearer(key));
     const asked = (key: string) =>
       service.requests.filter((request) => (request.json() as { api_key: string }).api_key === key).length;

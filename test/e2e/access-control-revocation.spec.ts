@@ -4,7 +4,7 @@ import { play, startFakeBackend, type FakeBackend } from '@llmproxy/fake-backend
 import { redisForTests } from '@llmproxy/real-services';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bearer, outcomeOf, startGuarded } from './harness/authenticated.ts';
+import { bearer, changesAreHeard, outcomeOf, startGuarded } from './harness/authenticated.ts';
 import { startFleet, type Fleet } from './harness/fleet.ts';
 import { llmproxy } from './harness/refused-config.ts';
 import { tempFolder } from './harness/temp-folder.ts';
@@ -48,6 +48,7 @@ beforeAll(async () => {
     }),
   );
   firstFolder = `${folder}/gateway-0`;
+  await changesAreHeard(place.url, 4);
 });
 
 const everywhere = (key: string, outcome: string) =>

@@ -1,9 +1,11 @@
 /** Requests that are let in or not, in as few words as a test needs. */
 import { startFakeBackend, type FakeBackend } from '@llmproxy/fake-backend';
 import { redisForTests } from '@llmproxy/real-services';
+import { closeRedis, connectRedis } from '@llmproxy/redis';
 import { startGateway, type Gateway, type Setup } from './gateway.ts';
 import { fetchText } from './http-client.ts';
 import { tempFolder } from './temp-folder.ts';
+import { until } from './until.ts';
 
 export interface Guarded extends AsyncDisposable {
   readonly gateway: Gateway;
@@ -48,4 +50,20 @@ export async function outcomeOf(address: string, headers: Readonly<Record<string
   if (status === 200) return '200';
   const { error } = JSON.parse(text) as { error: { code: string } };
   return `${status} ${error.code}`;
+}
+
+/**
+ * Resolves when so many workers hear of changed keys. Until then each forgets what it knows once more: when it begins to
+ * listen.
+ */
+export async function changesAreHeard(redisUrl: string, workers: number): Promise<void> {
+  const redis = connectRedis({ url: redisUrl, connectionName: 'tests', whenDown: 'queue' });
+  try {
+    await until('all workers hear of changed keys', async () => {
+      const [, listening] = await redis.pubsub('NUMSUB', 'lp:keys');
+      return Number(listening) >= workers;
+    });
+  } finally {
+    await closeRedis(redis);
+  }
 }
