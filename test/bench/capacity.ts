@@ -9,7 +9,7 @@ import type { LoadReport } from './plan.ts';
 import type { Target } from './target.ts';
 
 const answeredMin = 0.99;
-const ttftP50MsMax = 10;
+const ttftP50MsMax = 50;
 const probeMs = 2_000;
 const steps = 6;
 
