@@ -145,6 +145,14 @@ test('a key is disabled, enabled and removed by its id or its name, and gateways
   await vi.waitUntil(() => heard.filter((keyId) => keyId === id).length === 3);
 });
 
+test('with a key goes the count of what it used', async () => {
+  const { config, redis } = await setUp();
+  const { id } = await added(config, '--name', 'ci', '--quota', '5');
+  await redis.hset(`lp:{k:${id}}:quota`, { used: 4, reserved: 0, start: 0 });
+  await keys(config, 'remove', 'ci');
+  expect(await redis.exists(`lp:{k:${id}}:quota`)).toBe(0);
+});
+
 test('a record that is damaged can be removed', async () => {
   const { config, redis } = await setUp();
   await redis.set(`lp:keys:${'f'.repeat(64)}`, 'damaged');

@@ -10,6 +10,7 @@ import {
   storeKeyRecord,
   type StoredKey,
 } from '@llmproxy/key-store';
+import { limitKeys } from '@llmproxy/limit-state';
 import { closeRedis, connectRedis, redactRedisUrl, type RedisClient } from '@llmproxy/redis';
 import { configOf } from './config-of.ts';
 import { keyTable } from './key-table.ts';
@@ -117,7 +118,7 @@ async function changeOne(action: keyof typeof done, args: string[], out: Output)
     const status = action === 'enable' ? 'active' : 'disabled';
     const isThere =
       action === 'remove'
-        ? await removeKeyRecord(redis, found)
+        ? await removeKey(redis, found)
         : await changeKeyRecord(redis, found, (record) => ({
             ...record,
             status,
@@ -174,4 +175,11 @@ async function onRedis<T>(config: Config, work: (redis: RedisClient) => Promise<
   } finally {
     await closeRedis(redis);
   }
+}
+
+/** With the key goes the count of what it used: nobody else would ever delete it. */
+async function removeKey(redis: RedisClient, sha256: string): Promise<boolean> {
+  const isRemoved = await removeKeyRecord(redis, sha256);
+  await redis.del(limitKeys.quota(`k:${keyIdOfHash(sha256)}`));
+  return isRemoved;
 }

@@ -1,4 +1,5 @@
 /** The configured backends with their connection pools, and which of them are well. */
+import type { Config } from '@llmproxy/config';
 import type { Forwarder, Inbound, Outgoing, RawHeaders } from '@llmproxy/exchange';
 import {
   backendTarget,
@@ -24,6 +25,26 @@ export interface BackendSettings {
   secretHeaders: readonly string[];
   /** Ask OpenAI-dialect streams for the usage chunk. */
   includeUsage: boolean;
+}
+
+/** The backends of the config, in the words of this file. */
+export function backendSettings(config: Config): BackendSettings[] {
+  return config.backends.map((backend) => ({
+    name: backend.name,
+    url: backend.url,
+    weight: backend.weight,
+    timeoutMs: backend.timeout,
+    connectTimeoutMs: backend.connect_timeout,
+    inject: injected(backend),
+    secretHeaders: backend.credential ? [backend.credential.header.toLowerCase()] : [],
+    includeUsage: backend.include_usage,
+  }));
+}
+
+function injected({ headers, credential }: Config['backends'][number]): string[] {
+  const pairs = Object.entries(headers).flat();
+  if (credential) pairs.push(credential.header.toLowerCase(), credential.value);
+  return pairs;
 }
 
 export interface PooledBackend extends Backend {
