@@ -9,24 +9,30 @@ import type { LoadReport } from './plan.ts';
 import type { Target } from './target.ts';
 
 const answeredMin = 0.99;
-const ttftP50MsMax = 50;
+/** Beyond what a first token takes when there is hardly any load: more is a queue. */
+const queuedMsMax = 10;
+const lightLoad = 0.1;
 const probeMs = 2_000;
 const steps = 6;
 
-/** Whether nothing piled up: the answers came, and half of the first tokens soon after their requests were due. */
-export const keptUp = (report: LoadReport, ratePerSecond: number): boolean =>
-  report.errors === 0 && report.perSecond >= answeredMin * ratePerSecond && report.ttft.p50 <= ttftP50MsMax;
+/** Whether nothing piled up: the answers came, and half of the first tokens about as soon as without other load. */
+export const keptUp = (report: LoadReport, ratePerSecond: number, lightP50Ms: number): boolean =>
+  report.errors === 0 &&
+  report.perSecond >= answeredMin * ratePerSecond &&
+  report.ttft.p50 <= lightP50Ms + queuedMsMax;
 
 /**
  * Halves the interval between a rate that was kept up and one that was not, to 1/64 of `rateMax`.
  * @param rateMax requests per second that the target cannot exceed: what the closed loop reached
  */
 export async function capacityOf(bench: Bench, target: Target, rateMax: number): Promise<number> {
+  const probe = (rate: number) =>
+    bench.generator.run({ ...halfLoadPlan(bench, target, rate), durationMs: probeMs });
+  const light = await probe(Math.round(rateMax * lightLoad));
   let [kept, missed] = [0, rateMax];
   for (let step = 0; step < steps; step += 1) {
     const rate = Math.round((kept + missed) / 2);
-    const report = await bench.generator.run({ ...halfLoadPlan(bench, target, rate), durationMs: probeMs });
-    if (keptUp(report, rate)) kept = rate;
+    if (keptUp(await probe(rate), rate, light.ttft.p50)) kept = rate;
     else missed = rate;
   }
   bench.say(
