@@ -2,6 +2,7 @@
  * The admit stage: a request reserves what it may use in every limit it meets, or nothing. What is reserved is settled
  * once, on every exit.
  */
+import { randomUUID } from 'node:crypto';
 import { GatewayError } from '@llmproxy/errors';
 import type { Caller } from '@llmproxy/auth';
 import type { RawHeaders } from '@llmproxy/exchange';
@@ -38,10 +39,10 @@ export interface AdmitOptions {
 /** Makes the stage. It throws `rate_limit_exceeded`, `insufficient_quota` or `limits_unavailable`. */
 export function createAdmit(options: AdmitOptions): Stages['admit'] {
   const { limits, metrics, pick } = options;
-  return (inbound, route, caller, ask) => {
-    const held: Held = { route, caller, ask, metrics, limiter: limits?.limiter, pick };
-    const wanted =
-      limits && requestFor(limits.scopes, { route, caller, ask, id: inbound.requestId }, options);
+  const nextId = uniqueIds();
+  return (route, caller, ask) => {
+    const held: Held = { route, caller, ask, metrics, limiter: limits?.limiter, pick, nextId };
+    const wanted = limits && requestFor(limits.scopes, held, options);
     if (limits === undefined || wanted === undefined) return new OpenPermit(held, undefined, []);
     return limits.limiter.admit(wanted.request).then((admission) => {
       for (const refusal of shadowed(admission)) metrics.limited(refusal, 'shadow');
@@ -51,26 +52,18 @@ export function createAdmit(options: AdmitOptions): Stages['admit'] {
   };
 }
 
-interface Asking {
-  readonly route: Route;
-  readonly caller: Caller;
-  readonly ask: Ask;
-  readonly id: string;
-}
-
 /** What to ask the limiter for; undefined when the request meets no limit. */
 function requestFor(
   scopes: LimitScopes,
-  { route, caller, ask, id }: Asking,
+  { route, caller, ask, nextId }: Held,
   { pick, defaultMaxTokens }: AdmitOptions,
 ) {
   const own = scopes.of(caller);
   const candidates = route.kind === 'forward' && scopes.limitsBackends ? inOrder(pick, scopes) : [];
   if (own.length === 0 && candidates.length === 0) return undefined;
   const tokens = reservedTokens(ask, route.endpoint, defaultMaxTokens);
-  // The client chooses `x-request-id` and may send one twice; what is reserved under it is told apart by a number.
   const request = {
-    id: uniqueId(id),
+    id: nextId(),
     tokens,
     scopes: own,
     alternatives: candidates.map(({ scope }) => scope),
@@ -78,8 +71,12 @@ function requestFor(
   return { request, candidates };
 }
 
-let requests = 0;
-const uniqueId = (requestId: string): string => `${process.pid}.${(requests += 1)}.${requestId}`;
+/** Names of reservations. Not `x-request-id`: the client chooses it, and may send one twice. */
+function uniqueIds(): () => string {
+  const worker = randomUUID();
+  let requests = 0;
+  return () => `${worker}.${(requests += 1)}`;
+}
 
 interface Candidate {
   readonly backend: PooledBackend;
@@ -105,6 +102,7 @@ interface Held {
   readonly ask: Ask;
   readonly metrics: Pick<GatewayMetrics, 'started' | 'finished'>;
   readonly limiter: Limiter | undefined;
+  nextId(): string;
   pick(tried: readonly PooledBackend[]): PooledBackend | undefined;
 }
 
@@ -158,7 +156,7 @@ class OpenPermit implements Permit {
     const backend = pick(tried);
     const scope = backend && this.#scopes?.backend(backend.name);
     if (backend === undefined || scope === undefined || limiter === undefined) return backend;
-    const id = uniqueId('failover');
+    const id = this.#held.nextId();
     const admission = await limiter.admit({ id, tokens: 0, scopes: [scope] });
     if (admission.outcome !== 'granted') return this.#nextWithRoom([...tried, backend]);
     this.#reservations.push(admission.handle);

@@ -51,7 +51,7 @@ export interface Stages {
   authenticate(inbound: Inbound): Caller | Promise<Caller>;
   read(inbound: Inbound, route: Route): Promise<Ask>;
   authorize(caller: Caller, route: Route, ask: Ask): void;
-  admit(inbound: Inbound, route: Route, caller: Caller, ask: Ask): Permit | Promise<Permit>;
+  admit(route: Route, caller: Caller, ask: Ask): Permit | Promise<Permit>;
   forward(inbound: Inbound, admitted: Admitted): Promise<Forwarded<PooledBackend>>;
   relay(forwarded: Forwarded<PooledBackend>, inbound: Inbound, admitted: Admitted): Promise<Metered>;
 }
@@ -62,7 +62,7 @@ export async function serve(inbound: Inbound, stages: Stages): Promise<Settled> 
   const caller = await stages.authenticate(inbound); // 401, 403, 429, 503
   const ask = await stages.read(inbound, route); // 400, 408, 413
   stages.authorize(caller, route, ask); // 403
-  using permit = await stages.admit(inbound, route, caller, ask); // 429, 503
+  using permit = await stages.admit(route, caller, ask); // 429, 503
   const admitted = { route, caller, ask, permit };
   const forwarded = await stages.forward(inbound, admitted); // 502, 503, 504 as a value; failover lives inside
   const { relayed, usage } = await stages.relay(forwarded, inbound, admitted); // never throws: a cut stream still used tokens
