@@ -1,5 +1,8 @@
 /** Every error the gateway itself can answer with. Clients branch on `code`; docs/reference/errors.md lists the same rows. */
 
+/** The API a path speaks; decides the shape of every error under it. */
+export type Dialect = 'openai' | 'anthropic';
+
 export interface ErrorRow {
   status: number;
   /** `error.type` in the OpenAI dialect. */

@@ -1,5 +1,4 @@
-import type { Dialect } from './render.ts';
-import { errorTable, type ErrorCode, type ErrorRow } from './error-table.ts';
+import { errorTable, type Dialect, type ErrorCode, type ErrorRow } from './error-table.ts';
 
 /** The caller of a request that was refused after its key was known. */
 export interface Subject {

@@ -1,7 +1,5 @@
+import type { Dialect } from './error-table.ts';
 import type { GatewayError } from './gateway-error.ts';
-
-/** The API a path speaks; decides the shape of every error under it. */
-export type Dialect = 'openai' | 'anthropic';
 
 export interface RenderedError {
   status: number;
