@@ -176,10 +176,14 @@ function codingOf(contentEncoding = ''): string {
   return coding === 'identity' ? '' : coding;
 }
 
-function withRates(headers: readonly string[], rates: RawHeaders): string[] {
-  const isRate = (name: string) => name.toLowerCase().startsWith('x-ratelimit-');
-  const others = headers.filter((_, index) => !isRate(headers[index - (index % 2)] as string));
-  return [...others, ...rates];
+const isRate = new FateByName<boolean>((name) => name.startsWith('x-ratelimit-'));
+
+function withRates(headers: string[], rates: RawHeaders): string[] {
+  const nameAt = (index: number) => headers[index - (index % 2)] as string;
+  const tells = headers.some((name, index) => index % 2 === 0 && isRate.of(name));
+  const others = tells ? headers.filter((_, index) => !isRate.of(nameAt(index))) : headers;
+  for (const part of rates) others.push(part);
+  return others;
 }
 
 function keptOf(
