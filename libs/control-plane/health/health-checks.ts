@@ -5,8 +5,8 @@
 import { readVerdicts, removeVerdicts } from '@llmproxy/health-verdicts';
 import { bullPrefix, closeRedis, connectForQueues } from '@llmproxy/redis';
 import type { RedisClient, RedisLog, RedisTarget } from '@llmproxy/redis';
+import { atMost, repeat } from '@llmproxy/time';
 import { Queue, Worker } from 'bullmq';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from 'undici';
 import type { ProbedBackend } from './probe-backend.ts';
 import { createProber, type ProberOptions, type Probe } from './prober.ts';
@@ -137,21 +137,3 @@ async function removeOthers(queue: Queue, redis: RedisClient, backends: Readonly
 
 /** What Redis or the end of the process interrupted is made up for by the next tick. */
 const attempt = (work: Promise<void>): Promise<void> => work.catch(() => undefined);
-
-async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    try {
-      await delay(everyMs, undefined, { signal, ref: false });
-    } catch {
-      return; // closed
-    }
-    await attempt(work());
-  }
-}
-
-async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-  await Promise.race([work.catch(() => undefined), late]);
-  clearTimeout(timer);
-}

@@ -4,8 +4,8 @@
  */
 import { bullPrefix, closeRedis, connectForQueues } from '@llmproxy/redis';
 import type { RedisClient, RedisLog, RedisTarget } from '@llmproxy/redis';
+import { atMost, repeat } from '@llmproxy/time';
 import { Queue, Worker } from 'bullmq';
-import { setTimeout as delay } from 'node:timers/promises';
 import { createSweep, type Sweep, type SweepEvents } from './sweep.ts';
 
 export interface QuotaResetOptions extends SweepEvents {
@@ -79,22 +79,4 @@ async function schedule(queue: Queue, intervalMs: number): Promise<void> {
     { every: intervalMs },
     { name: 'sweep', opts: { removeOnComplete: true, removeOnFail: true } },
   );
-}
-
-async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    try {
-      await delay(everyMs, undefined, { signal, ref: false });
-    } catch {
-      return; // closed
-    }
-    await work().catch(() => undefined);
-  }
-}
-
-async function atMost(work: Promise<unknown> | undefined, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)));
-  await Promise.race([work?.catch(() => undefined), late]);
-  clearTimeout(timer);
 }
