@@ -4,6 +4,7 @@
  * one look into a map.
  */
 import { ipScope } from '@llmproxy/client-ip';
+import { followChannel } from '@llmproxy/redis';
 import type { Clock } from '@llmproxy/time';
 import type { Cluster, Redis } from 'ioredis';
 import { FailureCount, type FailurePolicy } from './core/failure-count.ts';
@@ -36,7 +37,12 @@ export function openFailureThrottle(options: FailureThrottleOptions): FailureThr
   const policy = { failuresMax, windowMs, blockMs };
   const count = new FailureCount(policy, scopesMax);
   const block = (scope: string, forMs: number) => count.block(scope, clock.monotonic() + forMs);
-  const unfollow = shared && followBlocked(shared.subscriber, block);
+  const channel =
+    shared &&
+    followChannel(shared.subscriber, blockedChannel, (message) => {
+      const blocked = parsed(message);
+      if (blocked) block(blocked.scope, blocked.blockMs);
+    });
   return {
     refusal: (ip) => count.blockedMs(ipScope(ip), clock.monotonic()) || undefined,
     async failed(ip) {
@@ -50,27 +56,7 @@ export function openFailureThrottle(options: FailureThrottleOptions): FailureThr
         // Redis is away: whoever owns the connection logs it, and this process has counted.
       }
     },
-    close: () => unfollow?.(),
-  };
-}
-
-function followBlocked(
-  subscriber: Redis | Cluster,
-  block: (scope: string, forMs: number) => void,
-): () => void {
-  const onMessage = (channel: string, message: string): void => {
-    const blocked = channel === blockedChannel ? parsed(message) : undefined;
-    if (blocked) block(blocked.scope, blocked.blockMs);
-  };
-  const subscribe = (): void => void subscriber.subscribe(blockedChannel).catch(() => undefined);
-  subscriber.on('message', onMessage);
-  // ioredis subscribes again after a reconnection, but only where the first subscription was accepted.
-  subscriber.on('ready', subscribe);
-  if (subscriber.status === 'ready') subscribe();
-  return () => {
-    subscriber.off('message', onMessage);
-    subscriber.off('ready', subscribe);
-    subscriber.unsubscribe(blockedChannel).catch(() => undefined);
+    close: () => channel?.close(),
   };
 }
 

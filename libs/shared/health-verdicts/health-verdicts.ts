@@ -3,7 +3,7 @@
  * `lp:health` (backend → verdict as JSON) and a channel of the same name that carries each change.
  */
 import { z } from 'zod';
-import { redisKeys, type RedisClient } from '@llmproxy/redis';
+import { followChannel, redisKeys, type RedisClient } from '@llmproxy/redis';
 
 const HealthVerdict = z.object({
   backend: z.string(),
@@ -103,8 +103,8 @@ export function followVerdicts({ subscriber, reader, onVerdicts, intervalMs = 10
     known = next;
     if (!closed) onVerdicts(next);
   };
-  const onMessage = (channel: string, message: string): void => {
-    const change = channel === redisKeys.health ? parsed(Change, message) : undefined;
+  const hear = (message: string): void => {
+    const change = parsed(Change, message);
     if (change === undefined) return;
     for (const name of 'removed' in change ? change.removed : [change.backend]) changedMeanwhile.add(name);
     tell(applied(known, change));
@@ -120,20 +120,13 @@ export function followVerdicts({ subscriber, reader, onVerdicts, intervalMs = 10
     }
     if (!closed) timer = setTimeout(poll, intervalMs);
   };
-  // ioredis subscribes again after a reconnection, but only where the first subscription was accepted.
-  const subscribe = (): void => void subscriber.subscribe(redisKeys.health).catch(() => undefined);
-
-  subscriber.on('message', onMessage);
-  subscriber.on('ready', subscribe);
-  if (subscriber.status === 'ready') subscribe();
+  const channel = followChannel(subscriber, redisKeys.health, hear);
   void poll();
   return {
     close() {
       closed = true;
       clearTimeout(timer);
-      subscriber.off('message', onMessage);
-      subscriber.off('ready', subscribe);
-      subscriber.unsubscribe(redisKeys.health).catch(() => undefined);
+      channel.close();
     },
   };
 }

@@ -2,6 +2,7 @@
  * Word of every changed key, on the channel `lp:keys`: `{"keyId": "<32 hex>"}` or `{"all": true}`. Whoever holds what a
  * key may do in memory forgets it then, whichever source the key came from.
  */
+import { followChannel } from '@llmproxy/redis';
 import type { Cluster, Redis } from 'ioredis';
 import { z } from 'zod';
 
@@ -36,31 +37,17 @@ export interface FollowRevocations {
 export function followRevocations({ subscriber, onForget, onForgetAll }: FollowRevocations): {
   close(): void;
 } {
-  let closed = false;
-  const onMessage = (channel: string, message: string): void => {
-    if (channel !== keysChannel) return;
+  const hear = (message: string): void => {
     const revocation = parsed(message);
     if (revocation !== undefined && 'keyId' in revocation) onForget(revocation.keyId);
     else onForgetAll();
   };
-  // ioredis subscribes again after a reconnection, but only where the first subscription was accepted.
-  const subscribe = (): void => {
-    subscriber.subscribe(keysChannel).then(
-      () => closed || onForgetAll(),
-      () => undefined, // lost again: the next `ready` tries anew
-    );
-  };
-  subscriber.on('message', onMessage);
-  subscriber.on('ready', subscribe);
+  const channel = followChannel(subscriber, keysChannel, hear, onForgetAll);
   subscriber.on('-node', onForgetAll); // of a cluster: perhaps the one listened to
-  if (subscriber.status === 'ready') subscribe();
   return {
     close() {
-      closed = true;
-      subscriber.off('message', onMessage);
-      subscriber.off('ready', subscribe);
       subscriber.off('-node', onForgetAll);
-      subscriber.unsubscribe(keysChannel).catch(() => undefined);
+      channel.close();
     },
   };
 }
