@@ -96,7 +96,5 @@ export function reservedTokens(ask: Ask, endpoint: Route['endpoint'], defaultMax
 export function chargeFor(ask: Ask, relayed: Relayed, usage: TokenUsage | null): number | null {
   if (usage) return usage.total_tokens;
   if (!ask.isJson || relayed.status >= 400) return null;
-  return estimateTokens(ask.bodyBytes, Math.ceil(relayed.bytes / bytesPerToken), 0);
+  return estimateTokens(ask.bodyBytes, estimateTokens(relayed.bytes, 0, 0), 0);
 }
-
-const bytesPerToken = 4;

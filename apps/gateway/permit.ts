@@ -171,15 +171,14 @@ const shadowed = (admission: Admission): readonly RefusedBy[] =>
 
 function refusalOf(
   admission: Exclude<Admission, Granted<Reservation>>,
-  { keyId, maskedKey, userId, ip }: Caller,
+  caller: Caller,
   metrics: AdmitOptions['metrics'],
 ): GatewayError {
-  const about = { keyId, maskedKey, userId, ip };
   if (admission.outcome === 'unavailable') {
     const headers = { 'retry-after': '1', 'retry-after-ms': '1000' };
     return new GatewayError('limits_unavailable', 'Limits cannot be checked at the moment. Try again.', {
       headers,
-      about,
+      about: caller,
     });
   }
   metrics.limited(admission, 'enforce');
@@ -189,10 +188,10 @@ function refusalOf(
       'The token quota of this API key is used up, or too little of it is left for this request.';
     return new GatewayError('insufficient_quota', message, {
       headers: { ...headers, 'x-should-retry': 'false' },
-      about,
+      about: caller,
     });
   }
-  return new GatewayError('rate_limit_exceeded', messageFor(admission), { headers, about });
+  return new GatewayError('rate_limit_exceeded', messageFor(admission), { headers, about: caller });
 }
 
 const owners = { global: 'the gateway', key: 'this API key', ip: 'your address', backend: 'the backends' };

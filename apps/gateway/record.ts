@@ -2,10 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { UsageEvent } from '@llmproxy/usage-queue';
 import { anonymous } from '@llmproxy/auth';
-import type { Inbound } from '@llmproxy/exchange';
+import { pathOf, type Inbound } from '@llmproxy/exchange';
 import type { Relayed } from '@llmproxy/forwarding';
 import type { RefusedBy } from '@llmproxy/limits';
-import { pathOf } from '@llmproxy/routing';
 import type { AccessEntry, AccessLog } from './access-log.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import type { Settled } from './pipeline.ts';

@@ -1,9 +1,9 @@
 /** The HTTP edge: one `serve` per request, and the one place that renders errors and records outcomes. */
 import { createServer, type Server } from 'node:net';
 import { toGatewayError, type GatewayError } from '@llmproxy/errors';
-import type { Inbound } from '@llmproxy/exchange';
+import { pathOf, type Inbound } from '@llmproxy/exchange';
 import { refuse, type Relayed } from '@llmproxy/forwarding';
-import { dialectOf, pathOf } from '@llmproxy/routing';
+import { dialectOf } from '@llmproxy/routing';
 import { parseListen } from '@llmproxy/telemetry';
 import { Connection, type ConnectionClocks, type ConnectionOwner } from './http1/connection.ts';
 import type { Exchange } from './http1/exchange.ts';

@@ -1,9 +1,9 @@
 /** On a Redis Cluster the limits of one request lie on several servers: still all of them hold it, or none. */
 import { createGate, openai, startFakeBackend, type FakeBackend } from '@llmproxy/fake-backend';
+import { hashOfKey, keyIdOfHash } from '@llmproxy/key-store';
 import { limitKeys } from '@llmproxy/limit-state';
 import { redisClusterForTests } from '@llmproxy/real-services';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
-import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startFleet, storm, type Fleet } from './harness/fleet.ts';
 import { tempFolder } from './harness/temp-folder.ts';
@@ -62,7 +62,7 @@ const askOf = (key: string) => ({
   body: '{"model":"m","messages":[{"role":"user","content":"x"}],"max_tokens":5}',
 });
 
-const tagOf = (key: string) => `k:${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
+const tagOf = (key: string) => `k:${keyIdOfHash(hashOfKey(key))}`;
 const heldIn = (tag: string) => redis.zcard(limitKeys.leases(tag));
 const nothingIsHeld = (key: string) =>
   until('all is settled', async () => {

@@ -1,9 +1,9 @@
 /** Limits of a key hold exactly across all workers of all gateways, however many requests come at once. */
 import { createGate, openai, startFakeBackend, type FakeBackend, type Gate } from '@llmproxy/fake-backend';
 import { redisForTests } from '@llmproxy/real-services';
+import { hashOfKey, keyIdOfHash } from '@llmproxy/key-store';
 import { limitKeys } from '@llmproxy/limit-state';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
-import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startFleet, storm, type Fleet } from './harness/fleet.ts';
 import { fetchText } from './harness/http-client.ts';
@@ -76,7 +76,7 @@ function askOf(key: string) {
 }
 const use = { promptTokens: 10, completionTokens: 20 };
 
-const tagOf = (key: string) => `k:${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
+const tagOf = (key: string) => `k:${keyIdOfHash(hashOfKey(key))}`;
 const reachedBackend = (key: string) =>
   backend.requests.filter(({ body }) => body.toString('latin1').includes(key)).length;
 const nothingIsHeld = (key: string) =>

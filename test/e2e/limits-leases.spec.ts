@@ -1,9 +1,9 @@
 /** Slots of requests under way: held as long as their stream lives, and no longer than 30 s after a kill -9. */
 import { createGate, openai, startFakeBackend } from '@llmproxy/fake-backend';
+import { hashOfKey, keyIdOfHash } from '@llmproxy/key-store';
 import { limitKeys } from '@llmproxy/limit-state';
 import { redisForTests } from '@llmproxy/real-services';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
-import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { startFleet } from './harness/fleet.ts';
 import { testKey } from './harness/gateway.ts';
@@ -13,7 +13,7 @@ import { until } from './harness/until.ts';
 
 const chat = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 const streamed = { body: { ...chat, stream: true } };
-const tag = `k:${createHash('sha256').update(testKey).digest('hex').slice(0, 32)}`;
+const tag = `k:${keyIdOfHash(hashOfKey(testKey))}`;
 
 test('a worker that is killed with open streams frees their slots within 30 s; other streams keep theirs', async () => {
   const gate = createGate();

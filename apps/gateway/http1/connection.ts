@@ -7,8 +7,9 @@
  */
 import type { Socket } from 'node:net';
 import { GatewayError, renderError } from '@llmproxy/errors';
+import { pathOf } from '@llmproxy/exchange';
 import { BodyDecoder } from '@llmproxy/forwarding';
-import { dialectOf, pathOf } from '@llmproxy/routing';
+import { dialectOf } from '@llmproxy/routing';
 import { Exchange, type ExchangeConnection } from './exchange.ts';
 import { parseRequestHead } from './request-head.ts';
 import { ResponseWriter } from './response-writer.ts';

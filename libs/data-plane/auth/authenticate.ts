@@ -1,9 +1,8 @@
 /** The authenticate stage: finds the key in a request, keeps guessers out, and asks the pipeline. */
 import { GatewayError } from '@llmproxy/errors';
-import type { Inbound } from '@llmproxy/exchange';
+import { pathOf, type Inbound } from '@llmproxy/exchange';
 import { anonymous, type Caller } from './core/caller.ts';
 import { presentedKey } from './core/credential-headers.ts';
-import { pathOf } from './core/path-of.ts';
 import type { FailureThrottle } from './failure-throttle.ts';
 import type { KeyPipeline } from './pipeline.ts';
 

@@ -1,5 +1,5 @@
 /** Asks the providers in their order whether a key is let in, and says who is calling then. */
-import type { Inbound } from '@llmproxy/exchange';
+import { pathOf, type Inbound } from '@llmproxy/exchange';
 import { hashOfKey, keyIdOfHash } from '@llmproxy/key-store';
 import type { Clock } from '@llmproxy/time';
 import { bothTerms, callerOf, noMetadata } from './core/caller.ts';
@@ -7,7 +7,6 @@ import type { Caller, KnownKey } from './core/caller.ts';
 import type { QuotaPeriodStart } from './core/evaluate-key.ts';
 import type { KeyTerms } from './core/key-terms.ts';
 import type { OutcomeOverrides } from './core/outcomes.ts';
-import { pathOf } from './core/path-of.ts';
 import { createJudge, type Judge } from './judge.ts';
 import { SourceFailure, unavailable, type AuthProblem, type AuthRequest } from './key-source.ts';
 import { findIn, stepFor, type KeyProvider, type ProviderStep } from './provider-step.ts';

@@ -1,6 +1,7 @@
 import { GatewayError } from '@llmproxy/errors';
 import { expect, test } from 'vitest';
-import { createRouter, dialectOf, pathOf } from './route.ts';
+import { pathOf } from '@llmproxy/exchange';
+import { createRouter, dialectOf } from './route.ts';
 
 const route = createRouter();
 

@@ -1,5 +1,6 @@
 /** Which API a path belongs to. The path decides the dialect of every later error, also of a 404 under it. */
 import { GatewayError, type Dialect } from '@llmproxy/errors';
+import { pathOf } from '@llmproxy/exchange';
 
 /** The API behind a path; a closed set, so that it can be a metric label. */
 export type Endpoint =
@@ -38,13 +39,6 @@ const knownPaths: Readonly<Record<string, KnownPath>> = {
 /** The dialect that a client of this path speaks, also when the path does not exist. */
 export function dialectOf(path: string): Dialect {
   return path === '/v1/messages' || path.startsWith('/v1/messages/') ? 'anthropic' : 'openai';
-}
-
-/** Path of a request target: without query, and without origin when the target is absolute. */
-export function pathOf(target: string): string {
-  const queryAt = target.indexOf('?');
-  const whole = queryAt === -1 ? target : target.slice(0, queryAt);
-  return whole.startsWith('/') ? whole : whole.replace(/^https?:\/\/[^/]*/i, '');
 }
 
 // A backend that resolves `..` would be reached outside /v1/; one that decodes %2e would too.
