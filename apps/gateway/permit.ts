@@ -183,13 +183,11 @@ function refusalOf(
   }
   metrics.limited(admission, 'enforce');
   const headers = Object.fromEntries(pairs([...rateLimitHeaders(admission), ...refusalHeaders(admission)]));
-  if (admission.limit === 'quota') {
+  // What requests under way have reserved of a quota comes back in part: then it is worth to try again.
+  if (admission.limit === 'quota' && admission.retryAfterMs < 0) {
     const message =
       'The token quota of this API key is used up, or too little of it is left for this request.';
-    return new GatewayError('insufficient_quota', message, {
-      headers: { ...headers, 'x-should-retry': 'false' },
-      about: caller,
-    });
+    return new GatewayError('insufficient_quota', message, { headers, about: caller });
   }
   return new GatewayError('rate_limit_exceeded', messageFor(admission), { headers, about: caller });
 }

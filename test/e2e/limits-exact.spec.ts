@@ -16,6 +16,7 @@ const keys = {
   tokens: 'sk-e2e-tokens-per-minute',
   quota: 'sk-e2e-quota-of-tokens',
   concurrent: 'sk-e2e-requests-at-once',
+  reserved: 'sk-e2e-quota-that-is-reserved',
   told: 'sk-e2e-headers-are-told',
   blocked: 'sk-e2e-blocked-by-nothing',
 };
@@ -53,6 +54,7 @@ beforeAll(async () => {
                   { key: keys.burst, limits: { requests_per_second: 0.001, burst_size: 50 } },
                   { key: keys.tokens, limits: { tokens_per_minute: 10_000 } },
                   { key: keys.quota, total_quota: 10_000 },
+                  { key: keys.reserved, total_quota: 100 },
                   { key: keys.concurrent, limits: { max_concurrent: 20 } },
                   { key: keys.told, limits: { requests_per_minute: 3, tokens_per_minute: 1_000 } },
                   { key: keys.blocked, limits: { requests_per_minute: 0 } },
@@ -167,6 +169,20 @@ test('a key whose quota is used up is told so, and that trying again is of no us
   expect(JSON.parse(refused.text)).toMatchObject({ error: { code: 'insufficient_quota' } });
   expect(refused.headers['x-should-retry']).toBe('false');
   expect(refused.headers['retry-after']).toBeUndefined();
+});
+
+test('where a quota is only reserved by a request under way, trying again is of use', async () => {
+  const gate = holdAnswers();
+  const before = backend.openRequests;
+  const held = fetchText(fleet.next(), '/v1/chat/completions', askOf(keys.reserved));
+  await until('it has reached the backend', () => backend.openRequests === before + 1);
+  const refused = await fetchText(fleet.next(), '/v1/chat/completions', askOf(keys.reserved));
+  expect(refused.status).toBe(429);
+  expect(JSON.parse(refused.text)).toMatchObject({ error: { code: 'rate_limit_exceeded' } });
+  expect(refused.headers['x-should-retry']).toBeUndefined();
+  expect(refused.headers['retry-after']).toBe('1');
+  gate.open();
+  expect((await held).status).toBe(200);
 });
 
 test('every answer tells the limits, what is left of them, and when to come back', async () => {
