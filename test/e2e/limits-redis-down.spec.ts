@@ -10,8 +10,8 @@ import { until } from './harness/until.ts';
 
 const body = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 
-/** A gateway of four workers that grants 40 requests per minute, and its Redis, which can be stopped. */
-async function startOn(policy: 'local' | 'allow' | 'deny') {
+/** A gateway of four workers that limits requests per minute, and its Redis, which can be stopped. */
+async function startOn(policy: 'local' | 'allow' | 'deny', requestsPerMinute = 40) {
   const stack = new AsyncDisposableStack();
   const folder = stack.use(tempFolder());
   const socket = join(folder.path, 'redis.sock');
@@ -30,7 +30,11 @@ async function startOn(policy: 'local' | 'allow' | 'deny') {
       backends: [{ name: 'fake', url: backend.url }],
       config: {
         server: { workers: 4 },
-        rate_limit: { enabled: true, on_redis_failure: policy, per_key: { requests_per_minute: 40 } },
+        rate_limit: {
+          enabled: true,
+          on_redis_failure: policy,
+          per_key: { requests_per_minute: requestsPerMinute },
+        },
       },
     }),
   );
@@ -71,7 +75,7 @@ test('allow: without Redis everything passes, and is limited again when it is ba
 });
 
 test('deny: without Redis nothing passes, and everything does when it is back', async () => {
-  await using gateway = await startOn('deny');
+  await using gateway = await startOn('deny', 10_000);
   await gateway.redis.stop();
   const refused = await storm(gateway.fleet, 20, { body }).all;
   expect(
