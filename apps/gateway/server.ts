@@ -5,6 +5,7 @@ import { pathOf, type Inbound } from '@llmproxy/exchange';
 import { refuse, type Relayed } from '@llmproxy/forwarding';
 import { dialectOf } from '@llmproxy/routing';
 import { parseListen } from '@llmproxy/telemetry';
+import { inTurn, turnEnded } from '@llmproxy/turn';
 import { Connection, type ConnectionClocks, type ConnectionOwner } from './http1/connection.ts';
 import type { Exchange } from './http1/exchange.ts';
 import { serve, type Settled, type Stages } from './pipeline.ts';
@@ -85,10 +86,18 @@ async function handle(exchange: Exchange, options: ServerOptions): Promise<void>
       const relayed = refuse(toGatewayError(thrown), exchange, dialectOf(pathOf(exchange.target)));
       finished = { kind: 'refused', inbound: exchange, relayed };
     }
-    options.record(finished);
+    inTurn('record', () => writeDown(finished, options));
   } catch (thrown) {
     exchange.cut(); // our bug, and nobody above to tell; one request must not take the others with it
     options.recordBadRequest(toGatewayError(thrown));
+  }
+}
+
+function writeDown(finished: Finished, options: ServerOptions): void {
+  try {
+    options.record(finished);
+  } catch (thrown) {
+    options.recordBadRequest(toGatewayError(thrown)); // our bug again
   }
 }
 
@@ -106,7 +115,7 @@ function listen(server: Server, address: string): Promise<string> {
 
 async function drain(server: Server, connections: ReadonlySet<Connection>, timeoutMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  for (const connection of connections) if (connection.isIdle) connection.socket.destroy();
+  for (const connection of connections) if (connection.isIdle) connection.socket.destroySoon();
   const silence = setTimeout(() => {
     for (const connection of connections) if (connection.isSilent) connection.socket.destroy();
   }, silentGraceMs);
@@ -117,6 +126,7 @@ async function drain(server: Server, connections: ReadonlySet<Connection>, timeo
     }, lastWordsMs).unref();
   }, timeoutMs);
   await closed;
+  await turnEnded(); // what ended last is written down
   clearTimeout(silence);
   clearTimeout(deadline);
 }

@@ -10,6 +10,7 @@ import { GatewayError, renderError } from '@llmproxy/errors';
 import { pathOf } from '@llmproxy/exchange';
 import { BodyDecoder } from '@llmproxy/forwarding';
 import { dialectOf } from '@llmproxy/routing';
+import { inTurn } from '@llmproxy/turn';
 import { Exchange, type ExchangeConnection } from './exchange.ts';
 import { parseRequestHead } from './request-head.ts';
 import { ResponseWriter } from './response-writer.ts';
@@ -41,6 +42,8 @@ export class Connection implements ExchangeConnection {
   #bodyWanted = false;
   /** Received and not used yet. */
   #rest: Buffer = noBytes;
+  /** Whether what has been received is used later in this turn of the event loop. */
+  #useIsDue = false;
   #closing = false;
   #isNew = true;
   #sinceMs = performance.now();
@@ -104,7 +107,18 @@ export class Connection implements ExchangeConnection {
       if (!this.#exchange) this.#sinceMs = performance.now();
       this.#rest = bytes;
     } else this.#rest = Buffer.concat([this.#rest, bytes]);
-    this.#use();
+    if (this.#useIsDue)
+      this.#use(); // more of it in one turn, and there may be much more
+    else this.#useInTurn();
+  }
+
+  #useInTurn(): void {
+    if (this.#useIsDue) return;
+    this.#useIsDue = true;
+    inTurn('read', () => {
+      this.#useIsDue = false;
+      this.#use();
+    });
   }
 
   /** Uses what has been received, as far as it goes. */
@@ -162,7 +176,7 @@ export class Connection implements ExchangeConnection {
     this.#bodyWanted = false;
     this.socket.resume();
     if (this.#owner.isClosing() && this.#rest.length === 0) return this.#sayGoodbye();
-    if (this.#rest.length > 0) setImmediate(() => this.#use()); // not deeper in the stack of the answer before
+    if (this.#rest.length > 0) this.#useInTurn(); // not deeper in the stack of the answer before
   }
 
   /** No further request: our side ends once all is written, theirs is read and dropped until it ends too. */
@@ -208,6 +222,7 @@ export class Connection implements ExchangeConnection {
   }
 
   #peerEnded(): void {
+    this.#use();
     if (this.#exchange && !this.#exchange.answered) this.socket.destroy();
   }
 

@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { RawHeaders } from '@llmproxy/exchange';
+import { corkForTurn } from '@llmproxy/turn';
 
 export interface AnswerTerms {
   readonly method: string;
@@ -45,7 +46,7 @@ export class ResponseWriter {
   }
 
   flush(): void {
-    if (this.#head !== '') this.#socket.write(this.#takeHead(), 'latin1');
+    if (this.#head !== '') this.#writeText(this.#takeHead());
   }
 
   /** Returns false when the client reads slower than we write. */
@@ -54,6 +55,7 @@ export class ResponseWriter {
     const size = this.#framing === 'chunked' ? `${chunk.length.toString(16)}\r\n` : '';
     const before = this.#takeHead() + size;
     const after = this.#framing === 'chunked' ? 2 : 0;
+    corkForTurn(this.#socket);
     if (before.length + chunk.length > joinedBytesMax) return this.#writeApart(before, chunk);
     const bytes = Buffer.allocUnsafe(before.length + chunk.length + after);
     bytes.write(before, 0, 'latin1');
@@ -65,7 +67,7 @@ export class ResponseWriter {
   end(): void {
     this.ended = true;
     const rest = this.#takeHead() + (this.#framing === 'chunked' ? lastChunk : '');
-    if (rest !== '') this.#socket.write(rest, 'latin1');
+    if (rest !== '') this.#writeText(rest);
   }
 
   #framingFor(status: number, hasLength: boolean): Framing {
@@ -73,13 +75,15 @@ export class ResponseWriter {
     return hasLength || !this.#terms.isHttp11 ? 'as-is' : 'chunked';
   }
 
+  #writeText(text: string): void {
+    corkForTurn(this.#socket);
+    this.#socket.write(text, 'latin1');
+  }
+
   #writeApart(before: string, chunk: Uint8Array): boolean {
-    this.#socket.cork();
     if (before !== '') this.#socket.write(before, 'latin1');
-    this.#socket.write(chunk);
-    if (this.#framing === 'chunked') this.#socket.write(crlf);
-    this.#socket.uncork();
-    return !this.#socket.writableNeedDrain;
+    const flowing = this.#socket.write(chunk);
+    return this.#framing === 'chunked' ? this.#socket.write(crlf) : flowing;
   }
 
   #takeHead(): string {

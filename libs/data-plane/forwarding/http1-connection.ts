@@ -7,6 +7,7 @@
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Outgoing } from '@llmproxy/exchange';
+import { corkForTurn, inTurn } from '@llmproxy/turn';
 import { BodyDecoder } from './core/body-decoder.ts';
 import { NothingSent } from './core/failure.ts';
 import { MalformedAnswer, parseResponseStart } from './core/response-start.ts';
@@ -46,19 +47,19 @@ const endOfHead = Buffer.from('\r\n\r\n');
 const joinedBytesMax = 64 * 1024;
 const tcpKeepAliveMs = 60_000;
 
-// Reads are handled before the next one starts, so every connection of the process can read into the same memory.
+// Reads are copied before the next one starts, so every connection of the process can read into the same memory.
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 export class Http1Connection implements Carrier {
   readonly #owner: ConnectionOwner;
   readonly #socket: Socket;
-  /** Whether what is read stands in memory shared by all connections. */
-  readonly #readsShared: boolean;
   #attempt: Http1Attempt | undefined;
   #outgoing: Outgoing | undefined;
   #connected = false;
   #sent = false;
   #paused = false;
+  /** Came in this turn of the event loop, and has not been looked at. */
+  #unread: Buffer | undefined;
   /** Bytes of a head that is not complete yet. */
   #partialHead: Buffer | undefined;
   #decoder: BodyDecoder | undefined;
@@ -70,13 +71,12 @@ export class Http1Connection implements Carrier {
   constructor(owner: ConnectionOwner) {
     this.#owner = owner;
     const { tls, host, port } = owner.origin;
-    this.#readsShared = !tls;
     const common = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepAliveMs };
     this.#socket = tls
       ? connectTls({ ...common, ...tlsOptions(owner) }, () => this.#connectedNow())
       : connectTcp({ ...common, onread: this.#onRead() }, () => this.#connectedNow());
     if (tls) {
-      this.#socket.on('data', (bytes: Buffer) => this.#read(bytes));
+      this.#socket.on('data', (bytes: Buffer) => this.#received(bytes));
       this.#socket.on('session', (session: Buffer) => (owner.tlsSession = session));
     }
     let failure: Error | undefined;
@@ -89,7 +89,7 @@ export class Http1Connection implements Carrier {
     return {
       buffer: readBuffer,
       callback: (length, buffer) => {
-        this.#read((buffer as Buffer).subarray(0, length));
+        this.#received(Buffer.from((buffer as Buffer).subarray(0, length)));
         return true; // pausing is done by name, also from outside of a read
       },
     };
@@ -127,6 +127,7 @@ export class Http1Connection implements Carrier {
 
   abandon(): void {
     this.#attempt = undefined;
+    this.#unread = undefined;
     this.#socket.destroy();
   }
 
@@ -167,11 +168,10 @@ export class Http1Connection implements Carrier {
     if (body || method === 'POST' || method === 'PUT' || method === 'PATCH')
       head += `content-length: ${length}\r\n`;
     head += '\r\n';
+    corkForTurn(this.#socket);
     if (length > joinedBytesMax) {
-      this.#socket.cork();
       this.#socket.write(head, 'latin1');
       this.#socket.write(body as Buffer);
-      this.#socket.uncork();
       return;
     }
     const bytes = Buffer.allocUnsafe(head.length + length);
@@ -180,9 +180,26 @@ export class Http1Connection implements Carrier {
     this.#socket.write(bytes);
   }
 
-  #read(bytes: Buffer): void {
+  /** Bytes came: they are read in this turn, and at once when there are others already, for those may be many. */
+  #received(bytes: Buffer): void {
     this.#sinceMs = performance.now();
     if (!this.#attempt) return this.destroy(); // bytes that nobody asked for: the next answer could not be trusted
+    if (this.#unread) {
+      this.#readNow();
+      return this.#read(bytes);
+    }
+    this.#unread = bytes;
+    inTurn('read', () => this.#readNow());
+  }
+
+  #readNow(): void {
+    const bytes = this.#unread;
+    this.#unread = undefined;
+    if (bytes) this.#read(bytes);
+  }
+
+  #read(bytes: Buffer): void {
+    if (!this.#attempt) return this.destroy(); // they came behind the end of the answer
     try {
       if (this.#decoder) this.#readBody(bytes, 0);
       else this.#readHead(this.#withPartial(bytes));
@@ -219,15 +236,12 @@ export class Http1Connection implements Carrier {
     if (bytes.length > headBytesMax) throw new MalformedAnswer(`a head over ${headBytesMax} bytes`);
     const begin = bytes.toString('latin1', 0, httpVersion.length);
     if (!httpVersion.startsWith(begin)) throw new MalformedAnswer('no status line');
-    this.#partialHead = Buffer.from(bytes);
+    this.#partialHead = bytes;
   }
 
   #readBody(bytes: Buffer, at: number): void {
     const decoder = this.#decoder as BodyDecoder;
-    // The read buffer is everybody's: what outlives this call is copied.
-    const end = decoder.feed(bytes, at, (chunk) =>
-      this.#attempt?.data(this.#readsShared ? Buffer.from(chunk) : chunk),
-    );
+    const end = decoder.feed(bytes, at, (chunk) => this.#attempt?.data(chunk));
     if (decoder.done) this.#complete(end === bytes.length);
   }
 
@@ -247,6 +261,7 @@ export class Http1Connection implements Carrier {
 
   /** The backend closed its side; for some bodies that is how they end. */
   #peerEnded(): void {
+    this.#readNow();
     if (this.#decoder?.endsWithConnection) this.#complete(false);
     else this.#socket.destroy();
   }
@@ -255,10 +270,12 @@ export class Http1Connection implements Carrier {
     const attempt = this.#attempt;
     this.#attempt = undefined;
     this.#socket.destroy();
-    attempt?.end(this.#sent ? cause : new NothingSent(cause));
+    const hasLeft = this.#sent && this.#socket.writableCorked === 0;
+    attempt?.end(hasLeft ? cause : new NothingSent(cause));
   }
 
   #closed(failure: Error | undefined): void {
+    this.#readNow();
     if (this.#attempt) this.#fail(failure ?? new Error('the backend closed the connection'));
     this.#owner.closed(this);
   }

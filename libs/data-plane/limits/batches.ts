@@ -5,6 +5,7 @@
  */
 import type { Cluster, Redis } from 'ioredis';
 import { transact, type LimitReply, type LimitScope } from '@llmproxy/limit-state';
+import { inTurn } from '@llmproxy/turn';
 import { Gathering, type AdmitCall, type LeaseCall, type OnAnswer } from './gathering.ts';
 
 export interface BatchesOptions {
@@ -33,7 +34,8 @@ export class Batches {
   readonly #gatherings = new Map<string, Gathering>();
   readonly #underWay = new Set<Promise<void>>();
   #kept: LeaseCall[] = [];
-  #flush: NodeJS.Immediate | undefined;
+  /** Whether this turn will send what is gathered. */
+  #isDue = false;
 
   constructor(options: BatchesOptions) {
     this.#options = options;
@@ -75,13 +77,13 @@ export class Batches {
       gathering = new Gathering();
       this.#gatherings.set(name, gathering);
     }
-    this.#flush ??= setImmediate(() => this.#sendAll());
+    if (!this.#isDue) inTurn('write', () => this.#sendAll());
+    this.#isDue = true;
     return gathering;
   }
 
   #sendAll(): void {
-    clearImmediate(this.#flush);
-    this.#flush = undefined;
+    this.#isDue = false;
     const ready = [...this.#gatherings.values()];
     this.#gatherings.clear();
     for (const gathering of ready) this.#send(gathering);

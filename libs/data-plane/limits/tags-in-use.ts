@@ -2,6 +2,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { limitKeys } from '@llmproxy/limit-state';
 import type { Clock } from '@llmproxy/time';
+import { inTurn } from '@llmproxy/turn';
 
 const againMs = 60_000;
 const toldMax = 10_000;
@@ -22,7 +23,7 @@ export class TagsInUse {
     if (this.#told.has(tag)) return;
     if (this.#told.size >= toldMax) this.#told.clear();
     this.#told.add(tag);
-    if (this.#new.push(tag) === 1) setImmediate(() => void this.#tell());
+    if (this.#new.push(tag) === 1) inTurn('write', () => void this.#tell());
   }
 
   /** Forgets what was told more than a minute ago. */

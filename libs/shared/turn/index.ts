@@ -1,0 +1,1 @@
+export { corkForTurn, inTurn, turnEnded, type Stage } from './turn.ts';
