@@ -21,7 +21,10 @@ export interface PrimaryOptions {
 
 // An open stream's objects live for minutes: with V8's default of 16 MB they are copied back and forth in a young
 // generation that stays resident. 10,000 streams: 47 KB each by default, 22 KB with 8 MB (npm run chaos, 2026-11-21).
-const workerFlags = ['--max-semi-space-size=8'];
+// And every core has a worker of its own to run: helper threads of a garbage collection have to wait for one, and the
+// worker waits for them. At half load the slowest 1 % of the first tokens come after 8–11 ms instead of 20–30 without
+// them (three runs of 14 rounds side by side, 2026-11-21).
+const workerFlags = ['--max-semi-space-size=8', '--single-threaded-gc'];
 
 const backOffMinMs = 100;
 const backOffMaxMs = 10_000;
