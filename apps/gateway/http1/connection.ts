@@ -12,7 +12,7 @@ import { BodyDecoder } from '@llmproxy/forwarding';
 import { dialectOf } from '@llmproxy/routing';
 import { inTurn } from '@llmproxy/turn';
 import { Exchange, type ExchangeConnection } from './exchange.ts';
-import { parseRequestHead } from './request-head.ts';
+import { createRequestMemory, parseRequestHead } from './request-head.ts';
 import { ResponseWriter } from './response-writer.ts';
 
 export interface ConnectionClocks {
@@ -37,6 +37,7 @@ const noBytes = Buffer.alloc(0);
 export class Connection implements ExchangeConnection {
   readonly socket: Socket;
   readonly #owner: ConnectionOwner;
+  readonly #memory = createRequestMemory();
   #exchange: Exchange | undefined;
   #decoder: BodyDecoder | undefined;
   #bodyWanted = false;
@@ -159,7 +160,7 @@ export class Connection implements ExchangeConnection {
       if (!beginsLikeRequest(this.#rest)) throw noRequest();
       return false;
     }
-    const head = parseRequestHead(this.#rest.toString('latin1', 0, end));
+    const head = parseRequestHead(this.#rest.toString('latin1', 0, end), this.#memory);
     this.#rest = this.#rest.subarray(end + endOfHead.length);
     this.#isNew = false;
     const exchange = new Exchange(head, this);

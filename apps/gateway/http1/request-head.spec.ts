@@ -1,6 +1,6 @@
 import { GatewayError } from '@llmproxy/errors';
 import { expect, test } from 'vitest';
-import { parseRequestHead } from './request-head.ts';
+import { createRequestMemory, parseRequestHead } from './request-head.ts';
 
 const parse = (...lines: string[]) => parseRequestHead(lines.join('\r\n'));
 
@@ -56,4 +56,22 @@ test.each([
   ['POST / HTTP/1.0', 'Transfer-Encoding: chunked'],
 ])('%j is refused', (...lines) => {
   expect(() => parse(...lines)).toThrow(GatewayError);
+});
+
+test('a head is read the same whatever the connection has brought before', () => {
+  const memory = createRequestMemory();
+  const heads = [
+    ['POST /a HTTP/1.1', 'Host: a', 'Content-Length: 12'],
+    ['POST /a HTTP/1.1', 'Host: a', 'Content-Length: 1'],
+    ['POST /a HTTP/1.1', 'Host: ab', 'Content-Length: 1', 'Connection: close'],
+    ['POST /a HTTP/1.0', 'Host: ab'],
+    ['GET /ab HTTP/1.1', 'Host: a', 'Transfer-Encoding: chunked'],
+    ['GET /ab HTTP/1.1', 'Transfer-Encoding: chunked', 'Expect: 100-continue'],
+  ].map((lines) => lines.join('\r\n'));
+  for (const head of [...heads, ...heads.toReversed()]) {
+    expect(parseRequestHead(head, memory)).toEqual(parseRequestHead(head));
+  }
+  const twice = 'POST /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1';
+  expect(() => parseRequestHead(twice, memory)).toThrow(GatewayError);
+  expect(() => parseRequestHead(twice, memory)).toThrow(GatewayError);
 });

@@ -3,6 +3,7 @@
  * proxy before us, disagree about where a request ends: that is how requests are smuggled.
  */
 import { GatewayError } from '@llmproxy/errors';
+import { HeadMemory, type HeaderLine } from '@llmproxy/forwarding';
 
 export interface RequestHead {
   readonly method: string;
@@ -27,20 +28,31 @@ interface Noted {
   expect: string;
 }
 
+interface RequestLine {
+  readonly text: string;
+  readonly method: string;
+  readonly target: string;
+  readonly isHttp11: boolean;
+}
+
+/** Of the heads of one connection. */
+export const createRequestMemory = (): HeadMemory<RequestLine> =>
+  new HeadMemory({ first: readRequestLine, header: readHeader });
+
 /**
  * Reads a head.
  * @param text request line and headers, one character per byte, without the empty line that ends them
  * @throws GatewayError `invalid_request`, saying which rule is broken
  */
-export function parseRequestHead(text: string): RequestHead {
-  const lines = text.split('\r\n');
-  const [, method, target, minor] = requestLine.exec(lines[0] ?? '') ?? [];
-  if (method === undefined || target === undefined)
-    throw malformed('its first line is not "METHOD /path HTTP/1.1"');
+export function parseRequestHead(text: string, memory = createRequestMemory()): RequestHead {
+  const { first, headers } = memory.read(text);
+  const { method, target, isHttp11 } = first;
   const rawHeaders: string[] = [];
   const noted: Noted = { length: undefined, coding: undefined, connection: '', expect: '' };
-  for (let i = 1; i < lines.length; i++) readHeader(lines[i] as string, rawHeaders, noted);
-  const isHttp11 = minor === '1';
+  for (const header of headers) {
+    rawHeaders.push(header.name, header.value);
+    if (header.noted !== '') note(header.noted, header.value, noted);
+  }
   return {
     method,
     target,
@@ -52,20 +64,27 @@ export function parseRequestHead(text: string): RequestHead {
   };
 }
 
-function readHeader(line: string, rawHeaders: string[], noted: Noted): void {
-  const colon = line.indexOf(':');
-  const name = line.slice(0, colon);
-  if (colon <= 0 || badName.test(name)) throw malformed('a header line has no proper name');
-  const value = line.slice(colon + 1).trim();
-  if (badValue.test(value)) throw malformed('a header holds a control character');
-  rawHeaders.push(name, value);
-  // Only these lengths can be names that matter; most headers are done here.
-  if (name.length === 14 || name.length === 17 || name.length === 10 || name.length === 6)
-    note(name, value, noted);
+function readRequestLine(text: string): RequestLine {
+  const [, method, target, minor] = requestLine.exec(text) ?? [];
+  if (method === undefined || target === undefined)
+    throw malformed('its first line is not "METHOD /path HTTP/1.1"');
+  return { text, method, target, isHttp11: minor === '1' };
 }
 
+function readHeader(text: string): HeaderLine {
+  const colon = text.indexOf(':');
+  const name = text.slice(0, colon);
+  if (colon <= 0 || badName.test(name)) throw malformed('a header line has no proper name');
+  const value = text.slice(colon + 1).trim();
+  if (badValue.test(value)) throw malformed('a header holds a control character');
+  const lowerCase = name.toLowerCase();
+  return { text, name, value, noted: notedNames.has(lowerCase) ? lowerCase : '' };
+}
+
+const notedNames = new Set(['content-length', 'transfer-encoding', 'connection', 'expect']);
+
 function note(name: string, value: string, noted: Noted): void {
-  switch (name.toLowerCase()) {
+  switch (name) {
     case 'content-length':
       if (noted.length !== undefined) throw malformed('it has more than one Content-Length');
       noted.length = value;
@@ -77,10 +96,8 @@ function note(name: string, value: string, noted: Noted): void {
     case 'connection':
       noted.connection += `,${value.toLowerCase()}`;
       break;
-    case 'expect':
-      noted.expect = value.toLowerCase();
-      break;
     default:
+      noted.expect = value.toLowerCase();
   }
 }
 

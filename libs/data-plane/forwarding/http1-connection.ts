@@ -10,7 +10,7 @@ import type { Outgoing } from '@llmproxy/exchange';
 import { corkForTurn, inTurn } from '@llmproxy/turn';
 import { BodyDecoder } from './core/body-decoder.ts';
 import { NothingSent } from './core/failure.ts';
-import { MalformedAnswer, parseResponseStart } from './core/response-start.ts';
+import { MalformedAnswer, parseResponseStart, type createAnswerMemory } from './core/response-start.ts';
 import type { Carrier, Http1Attempt } from './http1-attempt.ts';
 
 /** Where a pool's connections lead. */
@@ -25,6 +25,7 @@ export interface Origin {
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
   readonly origin: Origin;
+  readonly memory: ReturnType<typeof createAnswerMemory>;
   /** The newest TLS session with this origin: the next connection needs no new proof of who the backend is. */
   tlsSession: Buffer | undefined;
   /** May carry another request. */
@@ -220,7 +221,8 @@ export class Http1Connection implements Carrier {
     for (;;) {
       const end = bytes.indexOf(endOfHead, at);
       if (end === -1) return this.#keepPartial(bytes.subarray(at));
-      const start = parseResponseStart(bytes.toString('latin1', at, end), this.#attempt?.method ?? 'GET');
+      const head = bytes.toString('latin1', at, end);
+      const start = parseResponseStart(head, this.#attempt?.method ?? 'GET', this.#owner.memory);
       at = end + endOfHead.length;
       if (start.status === 101) throw new MalformedAnswer('101, though no upgrade was asked for');
       if (start.status < 200) continue;

@@ -1,5 +1,6 @@
 /** A pool of connections to one backend: as many as requests are under way, the idle ones reused, newest first. */
 import type { Forwarder } from '@llmproxy/exchange';
+import { createAnswerMemory } from './core/response-start.ts';
 import { Http1Attempt } from './http1-attempt.ts';
 import { Http1Connection, type Clocks, type ConnectionOwner, type Origin } from './http1-connection.ts';
 
@@ -23,6 +24,7 @@ export function openHttp1Forwarder(options: Http1ForwarderOptions): Forwarder & 
   const idle: Http1Connection[] = [];
   const owner: ConnectionOwner = {
     origin: originOf(options.origin),
+    memory: createAnswerMemory(),
     tlsSession: undefined,
     idle: (connection) => void idle.push(connection),
     closed: (connection) => {

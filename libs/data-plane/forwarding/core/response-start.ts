@@ -2,6 +2,7 @@
  * The head of an HTTP/1.1 answer, and how its body is framed (RFC 9112 §4–6). Strict where laxness lets two readers
  * disagree about where a message ends: conflicting lengths, unknown codings and folded lines are malformed.
  */
+import { HeadMemory, type HeaderLine } from './head-memory.ts';
 
 export type Framing =
   { kind: 'none' } | { kind: 'length'; bytes: number } | { kind: 'chunked' } | { kind: 'until-close' };
@@ -42,24 +43,40 @@ interface Noted {
   idleMs: number | null;
 }
 
+interface StatusLine {
+  readonly text: string;
+  readonly minor: string | undefined;
+  readonly status: number;
+  readonly reason: string;
+}
+
+/** Of the heads of one backend. */
+export const createAnswerMemory = (): HeadMemory<StatusLine> =>
+  new HeadMemory({ first: readStatusLine, header: readHeader });
+
 /**
  * Reads a head.
  * @param text status line and headers, one character per byte, without the empty line that ends them
  * @param method of the request that is answered
  * @throws MalformedAnswer
  */
-export function parseResponseStart(text: string, method: string): ResponseStart {
-  const lines = text.split('\r\n');
-  const [, minor, digits, reason = ''] = statusLine.exec(lines[0] ?? '') ?? [];
-  if (digits === undefined) throw new MalformedAnswer('no status line');
+export function parseResponseStart(
+  text: string,
+  method: string,
+  memory = createAnswerMemory(),
+): ResponseStart {
+  const { first, headers } = memory.read(text);
+  const { minor, status, reason } = first;
   const rawHeaders: string[] = [];
   const noted: Noted = { lengths: [], codings: [], connection: '', idleMs: null };
-  for (let i = 1; i < lines.length; i++) readHeader(lines[i] as string, rawHeaders, noted);
-  const status = Number(digits);
+  for (const header of headers) {
+    rawHeaders.push(header.name, header.value);
+    if (header.noted !== '') note(header.noted, header.value, noted);
+  }
   const framing = framingOf(status, method, noted);
   return {
     status,
-    statusText: unsendable.test(reason) ? '' : reason,
+    statusText: reason,
     rawHeaders,
     framing,
     // After HEAD some servers send a body all the same, which the next answer would begin with.
@@ -68,25 +85,32 @@ export function parseResponseStart(text: string, method: string): ResponseStart 
   };
 }
 
+function readStatusLine(text: string): StatusLine {
+  const [, minor, digits, reason = ''] = statusLine.exec(text) ?? [];
+  if (digits === undefined) throw new MalformedAnswer('no status line');
+  return { text, minor, status: Number(digits), reason: unsendable.test(reason) ? '' : reason };
+}
+
 /** Not when both a length and a coding stand there: who sent it may see its end elsewhere than we do. */
 function isPersistent(minor: string | undefined, { connection, lengths, codings }: Noted): boolean {
   if (lengths.length > 0 && codings.length > 0) return false;
   return minor === '1' ? !connection.includes('close') : connection.includes('keep-alive');
 }
 
-function readHeader(line: string, rawHeaders: string[], noted: Noted): void {
-  const colon = line.indexOf(':');
-  const name = line.slice(0, colon);
+function readHeader(text: string): HeaderLine {
+  const colon = text.indexOf(':');
+  const name = text.slice(0, colon);
   if (colon <= 0 || badName.test(name)) throw new MalformedAnswer('a header line without a proper name');
-  const value = line.slice(colon + 1).trim();
+  const value = text.slice(colon + 1).trim();
   if (badValue.test(value)) throw new MalformedAnswer('a control character in a header');
-  rawHeaders.push(name, value);
-  // Only these three lengths can be names that matter; most headers are done here.
-  if (name.length === 14 || name.length === 17 || name.length === 10) note(name, value, noted);
+  const lowerCase = name.toLowerCase();
+  return { text, name, value, noted: notedNames.has(lowerCase) ? lowerCase : '' };
 }
 
+const notedNames = new Set(['content-length', 'transfer-encoding', 'keep-alive', 'connection']);
+
 function note(name: string, value: string, noted: Noted): void {
-  switch (name.toLowerCase()) {
+  switch (name) {
     case 'content-length':
       noted.lengths.push(...value.split(',').map((length) => length.trim()));
       break;
@@ -103,10 +127,8 @@ function note(name: string, value: string, noted: Noted): void {
       if (seconds !== undefined) noted.idleMs = Number(seconds) * 1000;
       break;
     }
-    case 'connection':
-      noted.connection += `,${value.toLowerCase()}`;
-      break;
     default:
+      noted.connection += `,${value.toLowerCase()}`;
   }
 }
 
