@@ -57,7 +57,7 @@ async function halfRates(bench: Bench, all: readonly Measured[]): Promise<Map<Me
   return rates;
 }
 
-async function measureAll(bench: Bench, targets: readonly Target[]): Promise<Measured[]> {
+async function measureAll(bench: Bench, targets: readonly Target[]) {
   const all = targets.map(beforeLoad);
   const backendItself = beforeLoad(direct(bench.backend));
   await closedRounds(bench, [backendItself, ...all]);
@@ -66,8 +66,8 @@ async function measureAll(bench: Bench, targets: readonly Target[]): Promise<Mea
     backendItself,
     ...all.filter(({ target }) => !target.name.startsWith('llmproxy, ')),
   ]);
-  await halfLoadRounds(bench, backendItself, await halfRates(bench, all));
-  return [backendItself, ...all];
+  const windows = await halfLoadRounds(bench, backendItself, await halfRates(bench, all));
+  return { measured: [backendItself, ...all], windows };
 }
 
 function printVerdict(found: readonly Goal[]): number {
@@ -82,7 +82,7 @@ async function run(children: Children, folder: string, settings: Settings): Prom
   const generator = await startLoadGenerator(children);
   const { targets, skipped } = await startTargets({ children, backend, folder, repoRoot, say });
   const disturbanceSince = watchDisturbance();
-  const measured = await measureAll({ generator, backend, settings, say }, targets);
+  const { measured, windows } = await measureAll({ generator, backend, settings, say }, targets);
   const disturbance = disturbanceSince();
   const all: Summary[] = measured.map(summarize);
   const found = goals(all);
@@ -94,7 +94,17 @@ async function run(children: Children, folder: string, settings: Settings): Prom
   mkdirSync(dirname(page), { recursive: true });
   writeFileSync(
     page,
-    benchmarksPage({ all, skipped, goals: found, settings, disturbance, command, startedAt, tookMs }),
+    benchmarksPage({
+      all,
+      skipped,
+      goals: found,
+      settings,
+      disturbance,
+      windows,
+      command,
+      startedAt,
+      tookMs,
+    }),
   );
   await promisify(execFile)(process.execPath, ['node_modules/prettier/bin/prettier.cjs', '--write', page], {
     cwd: repoRoot,

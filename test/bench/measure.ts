@@ -4,6 +4,7 @@ import type { LoadGenerator } from './load-generator.ts';
 import { modelName } from './mock-answers.ts';
 import type { LoadPlan, LoadReport, OpenLoop } from './plan.ts';
 import { residentBytes } from './proc.ts';
+import { QuietWindows, type Windows } from './quiet.ts';
 import { median } from './samples.ts';
 import type { Settings } from './settings.ts';
 import type { Target } from './target.ts';
@@ -125,24 +126,27 @@ function streamPlan(bench: Bench, target: Target): LoadPlan {
   };
 }
 
-/** Each target at its rate, and next to it the backend itself at the same rate. */
+/** Each target at its rate, and next to it the backend itself at the same rate, in quiet windows. */
 export async function halfLoadRounds(
   bench: Bench,
   direct: Measured,
   at: ReadonlyMap<Measured, number>,
-): Promise<void> {
+): Promise<Windows> {
+  const windows = new QuietWindows();
   const directAt = new Map<number, LoadReport[]>();
   const throughOf = new Map<Measured, LoadReport[]>();
-  for (let round = 1; round <= bench.settings.rounds; round += 1) {
+  const { halfLoadRounds: rounds } = bench.settings;
+  for (let round = 1; round <= rounds; round += 1) {
     for (const ratePerSecond of new Set(at.values())) {
       const peers = [...at].filter(([, rate]) => rate === ratePerSecond).map(([measured]) => measured);
-      for (const measured of [direct, ...peers]) {
-        const report = await bench.generator.run(halfLoadPlan(bench, measured.target, ratePerSecond));
+      for (const measured of rotated([direct, ...peers], round)) {
+        const plan = halfLoadPlan(bench, measured.target, ratePerSecond);
+        const report = await windows.quietest(() => bench.generator.run(plan));
         if (measured === direct) append(directAt, ratePerSecond, report);
         else append(throughOf, measured, report);
         const { p50, p99 } = report.ttft;
         bench.say(
-          `half load ${round}/${bench.settings.rounds} ${label(measured)} ${ratePerSecond}/s, TTFT p50 ${p50.toFixed(2)} p99 ${p99.toFixed(2)} ms${problems(report)}`,
+          `half load ${round}/${rounds} ${label(measured)} ${ratePerSecond}/s, TTFT p50 ${p50.toFixed(2)} p99 ${p99.toFixed(2)} ms${problems(report)}`,
         );
       }
     }
@@ -154,6 +158,7 @@ export async function halfLoadRounds(
       through: throughOf.get(measured) ?? [],
     };
   }
+  return windows.counts;
 }
 
 /** The mix of requests and streams at a constant rate. */

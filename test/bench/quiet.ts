@@ -40,3 +40,44 @@ export function watchDisturbance(): () => Disturbance {
     };
   };
 }
+
+/** Windows that were measured, and those of them that were measured again. */
+export interface Windows {
+  readonly measured: number;
+  readonly repeated: number;
+  /** The largest share of the machine that the hypervisor took in one that was kept. */
+  readonly stolen: number;
+}
+
+/** More than this, and the slowest 1 % of a window are those that waited for a processor that was away. */
+export const stolenMax = 0.02;
+export const triesMax = 5;
+
+/** Measures until the hypervisor left the machine alone, a few times at most; the quietest window is kept. */
+export class QuietWindows {
+  #windows: Windows = { measured: 0, repeated: 0, stolen: 0 };
+
+  get counts(): Windows {
+    return this.#windows;
+  }
+
+  async quietest<T>(measure: () => Promise<T>): Promise<T> {
+    let best: { readonly result: T; readonly stolen: number } | undefined;
+    let tries = 0;
+    while (tries < triesMax && (best === undefined || best.stolen > stolenMax)) {
+      tries += 1;
+      const disturbanceSince = watchDisturbance();
+      const result = await measure();
+      const { stolen } = disturbanceSince();
+      if (best === undefined || stolen < best.stolen) best = { result, stolen };
+    }
+    const { result, stolen } = best as { result: T; stolen: number };
+    const before = this.#windows;
+    this.#windows = {
+      measured: before.measured + 1,
+      repeated: before.repeated + (tries > 1 ? 1 : 0),
+      stolen: Math.max(before.stolen, stolen),
+    };
+    return result;
+  }
+}

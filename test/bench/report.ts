@@ -1,6 +1,6 @@
 /** docs/benchmarks.md, written from one run. */
 import { availableParallelism, cpus, release, totalmem } from 'node:os';
-import type { Disturbance } from './quiet.ts';
+import { stolenMax, triesMax, type Disturbance, type Windows } from './quiet.ts';
 import type { Settings } from './settings.ts';
 import { backendUse, generatorUse } from './summary.ts';
 import type { Summary } from './summary.ts';
@@ -13,6 +13,8 @@ export interface Run {
   readonly goals: readonly Goal[];
   readonly settings: Settings;
   readonly disturbance: Disturbance;
+  /** Of the half-load rounds. */
+  readonly windows: Windows;
   readonly command: string;
   readonly startedAt: Date;
   readonly tookMs: number;
@@ -180,7 +182,7 @@ const bullets = (lines: readonly string[]): string => lines.map((line) => `- ${l
 
 /** The whole page. */
 export function benchmarksPage(run: Run): string {
-  const { settings } = run;
+  const { settings, windows } = run;
   const setups = run.all.map(({ measured }) => `**${measured.target.name}**: ${measured.target.setup}`);
   const skipped = run.skipped.map(
     ({ name: missing, reason }) => `**${missing}**: not in this run (${reason})`,
@@ -216,7 +218,7 @@ ${streams(run)}
 
 ## Time to first token at half load
 
-${num(100 - 100 / settings.streamEvery, 0)} % requests as above and ${num(100 / settings.streamEvery, 0)} % streams of 3 chunks, sent at a constant rate: half of the highest one that \`llmproxy\` keeps up with (Portkey: half of its own), found by bisection. That is less than half of the table above, where waiting requests share a wake-up. Latency runs from the time a request was *due*, not from when it was sent, so no wait is left out; the lag of the generator's own timer (about 1 ms) is in every number and cancels in *added*, the difference to the backend called directly at the same rate in the same round.
+${num(100 - 100 / settings.streamEvery, 0)} % requests as above and ${num(100 / settings.streamEvery, 0)} % streams of 3 chunks, sent at a constant rate: half of the highest one that \`llmproxy\` keeps up with (Portkey: half of its own), found by bisection. That is less than half of the table above, where waiting requests share a wake-up. Latency runs from the time a request was *due*, not from when it was sent, so no wait is left out; the lag of the generator's own timer (about 1 ms) is in every number and cancels in *added*, the difference to the backend called directly at the same rate.
 
 ${halfLoad(run)}
 
@@ -234,13 +236,14 @@ ${instruments(run)}
 
 ## Method and noise
 
-- ${settings.rounds} round(s); in each every target has its turn, beginning with another one each round (A B C, B C A, …), so that a disturbance of the machine meets all. Tables show medians over the rounds, this one each round:
+- ${settings.rounds} round(s), ${settings.halfLoadRounds} at half load; in each every target has its turn, beginning with another one each round (A B C, B C A, …), so that a disturbance of the machine meets all. Tables show medians over the rounds, this one each round:
 
 ${rounds(run)}
 
 - CPU is user + system time of the whole process tree from \`/proc/<pid>/stat\` between the ends of the measured window (resolution 10 ms, window ${settings.closedMs / 1000} s), divided by the answers that arrived within it. Before the first round each target takes ${settings.compileMs / 1000} s of the same load unmeasured, and ${settings.warmUpMs / 1000} s before each window.
 - Every answer is checked: status, length of the body, number of chunks, \`[DONE]\`.
 - All processes share ${availableParallelism()} cores: throughput is that of the machine, not of a target with cores of its own; CPU per request is the number to compare. Kernel work for a target's sockets counts as the target's.
+- A virtual machine is taken off its processors now and then, for milliseconds: that is the tail of whatever runs then. A window at half load in which the hypervisor took more than ${percent(stolenMax)} of the machine is measured again, up to ${triesMax} times, and the quietest is kept, whatever was measured: of ${windows.measured} windows ${windows.repeated} were; in those kept it took at most ${percent(windows.stolen)}.
 - Ratios are steadier than absolute numbers; on a shared or virtual machine expect ± 10 % in CPU and far more in p99.
 `;
 }

@@ -10,6 +10,7 @@ export interface Settings {
   readonly chunksPerStream: number;
   readonly paceMs: number;
   readonly streamsMs: number;
+  readonly halfLoadRounds: number;
   readonly halfLoadMs: number;
   readonly streamEvery: number;
 }
@@ -24,7 +25,8 @@ const full: Settings = {
   chunksPerStream: 100,
   paceMs: 10,
   streamsMs: 3_000,
-  halfLoadMs: 5_000,
+  halfLoadRounds: 5,
+  halfLoadMs: 4_000,
   streamEvery: 10,
 };
 
@@ -34,6 +36,7 @@ const quick: Settings = {
   compileMs: 3_000,
   closedMs: 2_000,
   streamsMs: 1_000,
+  halfLoadRounds: 1,
   halfLoadMs: 2_000,
 };
 
