@@ -59,7 +59,8 @@ export interface Stages {
 /** Each line is a stage; the comment is the way out when it fails. What is admitted is settled, whatever happens then. */
 export async function serve(inbound: Inbound, stages: Stages): Promise<Settled> {
   const route = stages.route(inbound); // 400, 404, 405
-  const caller = await stages.authenticate(inbound); // 401, 403, 429, 503
+  const known = stages.authenticate(inbound); // 401, 403, 429, 503
+  const caller = known instanceof Promise ? await known : known;
   const ask = await stages.read(inbound, route); // 400, 408, 413
   stages.authorize(caller, route, ask); // 403
   using permit = await stages.admit(route, caller, ask); // 429, 503

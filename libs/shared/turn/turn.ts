@@ -5,8 +5,8 @@
  * costs a third less CPU (docs/adr/0010).
  *
  * Guarantees: a task runs in the turn it was handed over in, or, when more than `readsMax` connections were ready, one
- * of the next; tasks of a stage run in the order they came; what promises resolve to in one stage has run before the
- * next begins; a task that throws is an uncaught exception and stops no other.
+ * of the next; tasks of a stage run in the order they came; what promises resolve to while reading has run before
+ * anything is written; a task that throws is an uncaught exception and stops no other.
  */
 import type { Writable } from 'node:stream';
 
@@ -42,13 +42,17 @@ export function turnEnded(): Promise<void> {
 function schedule(): void {
   if (isScheduled) return;
   isScheduled = true;
-  // Three immediates, not one: between them run the promise reactions of the stage before.
-  setImmediate(() => run(waiting.read, readsMax));
-  setImmediate(() => run(waiting.write));
+  // Two immediates, not one: between them run the promise reactions of what was read.
+  setImmediate(readAll);
   setImmediate(endTurn);
 }
 
+function readAll(): void {
+  run(waiting.read, readsMax);
+}
+
 function endTurn(): void {
+  run(waiting.write);
   run(waiting.record);
   isScheduled = false;
   if (waiting.read.length + waiting.write.length + waiting.record.length > 0) schedule();
