@@ -4,23 +4,15 @@
  * Why not a general HTTP client: per request undici costs about as much as all else the gateway does, and holds more
  * than 15 KB for an open stream (docs/adr/0005). What a gateway needs is small: HTTP/1.1, no pipelining, no redirects.
  */
-import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectTcp, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Outgoing } from '@llmproxy/exchange';
-import { corkForTurn, inTurn } from '@llmproxy/turn';
+import { inTurn } from '@llmproxy/turn';
 import { BodyDecoder } from './core/body-decoder.ts';
 import { NothingSent } from './core/failure.ts';
 import { MalformedAnswer, parseResponseStart, type createAnswerMemory } from './core/response-start.ts';
 import type { Carrier, Http1Attempt } from './http1-attempt.ts';
-
-/** Where a pool's connections lead. */
-export interface Origin {
-  readonly tls: boolean;
-  readonly host: string;
-  readonly port: number;
-  /** For the `host` header. */
-  readonly authority: string;
-}
+import { tlsOptions, type Origin } from './origin.ts';
 
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
@@ -74,7 +66,7 @@ export class Http1Connection implements Carrier {
     const { tls, host, port } = owner.origin;
     const common = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: tcpKeepAliveMs };
     this.#socket = tls
-      ? connectTls({ ...common, ...tlsOptions(owner) }, () => this.#connectedNow())
+      ? connectTls({ ...common, ...tlsOptions(owner.origin, owner.tlsSession) }, () => this.#connectedNow())
       : connectTcp({ ...common, onread: this.#onRead() }, () => this.#connectedNow());
     if (tls) {
       this.#socket.on('data', (bytes: Buffer) => this.#received(bytes));
@@ -161,15 +153,23 @@ export class Http1Connection implements Carrier {
     if (outgoing && this.#attempt) this.#send(outgoing);
   }
 
-  #send({ method, target, rawHeaders, body }: Outgoing): void {
-    this.#sent = true;
+  /** The request leaves at the end of this turn; a connection that is lost before has sent nothing. */
+  #send(outgoing: Outgoing): void {
+    this.#socket.cork();
+    this.#write(outgoing);
+    inTurn('write', () => {
+      this.#sent = !this.#socket.destroyed;
+      this.#socket.uncork();
+    });
+  }
+
+  #write({ method, target, rawHeaders, body }: Outgoing): void {
     let head = `${method} ${target} HTTP/1.1\r\nhost: ${this.#owner.origin.authority}\r\n`;
     for (let i = 0; i < rawHeaders.length; i += 2) head += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`;
     const length = body?.length ?? 0;
     if (body || method === 'POST' || method === 'PUT' || method === 'PATCH')
       head += `content-length: ${length}\r\n`;
     head += '\r\n';
-    corkForTurn(this.#socket);
     if (length > joinedBytesMax) {
       this.#socket.write(head, 'latin1');
       this.#socket.write(body as Buffer);
@@ -272,8 +272,7 @@ export class Http1Connection implements Carrier {
     const attempt = this.#attempt;
     this.#attempt = undefined;
     this.#socket.destroy();
-    const hasLeft = this.#sent && this.#socket.writableCorked === 0;
-    attempt?.end(hasLeft ? cause : new NothingSent(cause));
+    attempt?.end(this.#sent ? cause : new NothingSent(cause));
   }
 
   #closed(failure: Error | undefined): void {
@@ -281,15 +280,6 @@ export class Http1Connection implements Carrier {
     if (this.#attempt) this.#fail(failure ?? new Error('the backend closed the connection'));
     this.#owner.closed(this);
   }
-}
-
-/** The name goes with the handshake: one address serves many certificates. Addresses are no names (RFC 6066 §3). */
-function tlsOptions({ origin: { host }, tlsSession }: ConnectionOwner) {
-  return {
-    ALPNProtocols: ['http/1.1'],
-    ...(isIP(host) ? {} : { servername: host }),
-    ...(tlsSession && { session: tlsSession }),
-  };
 }
 
 function timeout(code: string, message: string): Error {

@@ -194,6 +194,16 @@ test('an attempt aborted before it has a connection never reaches the backend', 
   expect(backend.requests.map(({ target }) => target)).toEqual(['/v1/next']);
 });
 
+test('a connection lost in the turn in which it was given a request has sent nothing of it', async () => {
+  const forwarder = openHttp1Forwarder({ origin: backend.url, connectTimeoutMs: 5_000, timeoutMs: 5_000 });
+  await bodyOf(await forwarder.attempt(post).answer);
+  const attempt = forwarder.attempt({ ...post, target: '/v1/lost' });
+  await forwarder.close();
+  await expect(attempt.answer).rejects.toBeInstanceOf(NothingSent);
+  await forwarderTo(backend.url).attempt({ ...post, target: '/v1/next' }).answer;
+  expect(backend.requests.map(({ target }) => target)).toEqual(['/v1/x', '/v1/next']);
+});
+
 test('an attempt aborted while the backend thinks is cancelled there', async () => {
   backend.enqueue(play.hang());
   const attempt = forwarderTo(backend.url).attempt(post);

@@ -2,7 +2,8 @@
 import type { Forwarder } from '@llmproxy/exchange';
 import { createAnswerMemory } from './core/response-start.ts';
 import { Http1Attempt } from './http1-attempt.ts';
-import { Http1Connection, type Clocks, type ConnectionOwner, type Origin } from './http1-connection.ts';
+import { Http1Connection, type Clocks, type ConnectionOwner } from './http1-connection.ts';
+import { originOf } from './origin.ts';
 
 export interface Http1ForwarderOptions {
   /** Scheme (http or https), host and port. */
@@ -65,15 +66,4 @@ export function openHttp1Forwarder(options: Http1ForwarderOptions): Forwarder & 
 function sweepMs({ connectTimeoutMs, timeoutMs }: Clocks): number {
   const shortest = timeoutMs > 0 ? Math.min(connectTimeoutMs, timeoutMs) : connectTimeoutMs;
   return Math.max(5, Math.min(shortest / 4, 1_000));
-}
-
-function originOf(text: string): Origin {
-  const { protocol, hostname, host, port } = new URL(text);
-  const tls = protocol === 'https:';
-  return {
-    tls,
-    host: hostname.replace(/^\[|\]$/g, ''),
-    port: port === '' ? (tls ? 443 : 80) : Number(port),
-    authority: host,
-  };
 }
