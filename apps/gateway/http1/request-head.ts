@@ -3,7 +3,7 @@
  * proxy before us, disagree about where a request ends: that is how requests are smuggled.
  */
 import { GatewayError } from '@llmproxy/errors';
-import { HeadMemory, type HeaderLine } from '@llmproxy/forwarding';
+import { HeadMemory, headerReader } from '@llmproxy/forwarding';
 
 export interface RequestHead {
   readonly method: string;
@@ -18,7 +18,6 @@ export interface RequestHead {
 }
 
 const requestLine = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.([01])$/;
-const badName = /[^!#$%&'*+\-.^_`|~0-9A-Za-z]/;
 const badValue = /[\x00-\x08\x0a-\x1f\x7f]/;
 
 interface Noted {
@@ -71,17 +70,12 @@ function readRequestLine(text: string): RequestLine {
   return { text, method, target, isHttp11: minor === '1' };
 }
 
-function readHeader(text: string): HeaderLine {
-  const colon = text.indexOf(':');
-  const name = text.slice(0, colon);
-  if (colon <= 0 || badName.test(name)) throw malformed('a header line has no proper name');
-  const value = text.slice(colon + 1).trim();
-  if (badValue.test(value)) throw malformed('a header holds a control character');
-  const lowerCase = name.toLowerCase();
-  return { text, name, value, noted: notedNames.has(lowerCase) ? lowerCase : '' };
-}
-
-const notedNames = new Set(['content-length', 'transfer-encoding', 'connection', 'expect']);
+const readHeader = headerReader({
+  badValue,
+  noted: new Set(['content-length', 'transfer-encoding', 'connection', 'expect']),
+  malformed: (part) =>
+    malformed(part === 'name' ? 'a header line has no proper name' : 'a header holds a control character'),
+});
 
 function note(name: string, value: string, noted: Noted): void {
   switch (name) {

@@ -4,4 +4,4 @@ export { openHttp1Forwarder, type Http1ForwarderOptions } from './http1-forwarde
 export { createRequestHeaderRules, requestHeaders, type RequestHeaderRules } from './core/header-rules.ts';
 export { backendTarget } from './core/backend-target.ts';
 export { BodyDecoder } from './core/body-decoder.ts';
-export { HeadMemory, type HeaderLine } from './core/head-memory.ts';
+export { HeadMemory, headerReader } from './core/head-memory.ts';

@@ -50,6 +50,30 @@ export class HeadMemory<First extends { readonly text: string }> {
   }
 }
 
+/** What a header line may not be, and which are noted. */
+export interface HeaderRules {
+  readonly badValue: RegExp;
+  /** Lower-case names. */
+  readonly noted: ReadonlySet<string>;
+  /** The error for a line that has no proper name, or whose value is bad. */
+  malformed(part: 'name' | 'value'): Error;
+}
+
+const badName = /[^!#$%&'*+\-.^_`|~0-9A-Za-z]/;
+
+/** Makes the reader of `name: value`; it throws what `malformed` gives. */
+export function headerReader({ badValue, noted, malformed }: HeaderRules): (text: string) => HeaderLine {
+  return (text) => {
+    const colon = text.indexOf(':');
+    const name = text.slice(0, colon);
+    if (colon <= 0 || badName.test(name)) throw malformed('name');
+    const value = text.slice(colon + 1).trim();
+    if (badValue.test(value)) throw malformed('value');
+    const lowerCase = name.toLowerCase();
+    return { text, name, value, noted: noted.has(lowerCase) ? lowerCase : '' };
+  };
+}
+
 const cr = 0x0d;
 const lf = 0x0a;
 

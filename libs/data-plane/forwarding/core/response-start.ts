@@ -2,7 +2,7 @@
  * The head of an HTTP/1.1 answer, and how its body is framed (RFC 9112 §4–6). Strict where laxness lets two readers
  * disagree about where a message ends: conflicting lengths, unknown codings and folded lines are malformed.
  */
-import { HeadMemory, type HeaderLine } from './head-memory.ts';
+import { HeadMemory, headerReader } from './head-memory.ts';
 
 export type Framing =
   { kind: 'none' } | { kind: 'length'; bytes: number } | { kind: 'chunked' } | { kind: 'until-close' };
@@ -30,7 +30,6 @@ export class MalformedAnswer extends Error {
 }
 
 const statusLine = /^HTTP\/1\.([01]) (\d{3})(?: (.*))?$/;
-const badName = /[^!#$%&'*+\-.^_`|~0-9A-Za-z]/;
 /** Bytes that no header value may hold, and that could not be sent on. */
 const badValue = /[\0\r\n]/;
 const unsendable = /[\x00-\x08\x0a-\x1f\x7f]/;
@@ -97,17 +96,14 @@ function isPersistent(minor: string | undefined, { connection, lengths, codings 
   return minor === '1' ? !connection.includes('close') : connection.includes('keep-alive');
 }
 
-function readHeader(text: string): HeaderLine {
-  const colon = text.indexOf(':');
-  const name = text.slice(0, colon);
-  if (colon <= 0 || badName.test(name)) throw new MalformedAnswer('a header line without a proper name');
-  const value = text.slice(colon + 1).trim();
-  if (badValue.test(value)) throw new MalformedAnswer('a control character in a header');
-  const lowerCase = name.toLowerCase();
-  return { text, name, value, noted: notedNames.has(lowerCase) ? lowerCase : '' };
-}
-
-const notedNames = new Set(['content-length', 'transfer-encoding', 'keep-alive', 'connection']);
+const readHeader = headerReader({
+  badValue,
+  noted: new Set(['content-length', 'transfer-encoding', 'keep-alive', 'connection']),
+  malformed: (part) =>
+    new MalformedAnswer(
+      part === 'name' ? 'a header line without a proper name' : 'a control character in a header',
+    ),
+});
 
 function note(name: string, value: string, noted: Noted): void {
   switch (name) {
