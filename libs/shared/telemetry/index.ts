@@ -5,6 +5,7 @@ export {
   type LogDestination,
   type LogLevel,
 } from './logger.ts';
+export { createCondition, type Condition, type ConditionOptions } from './condition.ts';
 export { probeAnswer, serveManagement, type Management, type Readiness } from './management.ts';
 export { parseListen, type ListenAddress } from './listen-address.ts';
 export { watchEventLoopLag } from './event-loop-lag.ts';

@@ -33,6 +33,13 @@ test.each(['/readyz?verbose', '/readyz?verbose=1', '/readyz?x&verbose'])(
   },
 );
 
+test('a check that is well and has a remark counts as well', () => {
+  const recovered = (): Readiness => ({ ok: true, checks: { queue: 'ok; failed last at noon: OOM' } });
+  expect(probeAnswer('/readyz?verbose', recovered)?.text).toBe(
+    '[+]queue ok; failed last at noon: OOM\nready\n',
+  );
+});
+
 test.each(['/', '/metrics', '/readyz/', '/live'])('%s is no probe', (target) => {
   expect(probeAnswer(target, well)).toBeUndefined();
 });

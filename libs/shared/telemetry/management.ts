@@ -5,7 +5,7 @@ import { parseListen } from './listen-address.ts';
 
 export interface Readiness {
   ok: boolean;
-  /** Name of a check → what it found, `ok` when it is well. */
+  /** Name of a check → what it found: `ok`, or `ok; …` with a remark, when it is well. */
   checks: Record<string, string>;
 }
 
@@ -36,7 +36,7 @@ export function probeAnswer(
   const status = ok ? 200 : 503;
   if (!new URLSearchParams(query).has('verbose')) return { status, text: ok ? 'OK\n' : 'not ready\n' };
   const lines = Object.entries(checks).map(
-    ([name, found]) => `[${found === 'ok' ? '+' : '-'}]${name} ${found}`,
+    ([name, found]) => `[${/^ok(;|$)/.test(found) ? '+' : '-'}]${name} ${found}`,
   );
   return { status, text: `${lines.join('\n')}\n${ok ? 'ready' : 'not ready'}\n` };
 }
