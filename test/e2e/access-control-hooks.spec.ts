@@ -107,7 +107,7 @@ describe('8 · what a hook may use', () => {
       'memory',
       'memory',
       { ...patient, max_memory: '64MB' },
-      "local t = {} while true do t[#t + 1] = string.rep('x', 1000) .. #t for i = 1, 300 do end end",
+      "local t = {} while true do t[#t + 1] = string.rep('x', 1000) .. #t for i = 1, 2000 do end end",
     ],
   ];
   const byDefault = {
