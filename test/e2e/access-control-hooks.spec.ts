@@ -102,7 +102,7 @@ describe('8 · what a hook may use', () => {
   const bombs: [name: string, budget: string, lua: Record<string, unknown>, script: string][] = [
     ['time', 'time', { ...patient, timeout: '1s' }, 'while true do end'],
     ['time and catches its errors', 'time', { ...patient, timeout: '1s' }, 'while true do pcall(error) end'],
-    ['instructions', 'instructions', { ...patient, max_instructions: 30_000_000 }, 'while true do end'],
+    ['instructions', 'instructions', { ...patient, max_instructions: 100_000_000 }, 'while true do end'],
     [
       'memory',
       'memory',
