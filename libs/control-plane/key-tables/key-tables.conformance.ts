@@ -15,6 +15,8 @@ export interface DatabaseUnderTest {
   absent(): { database: KeyDatabase; create(): Promise<(statement: string) => Promise<void>> };
   /** Ends all connections of others, as a restart of the database does. */
   cutConnections(): Promise<void>;
+  /** The texts of all statements that `work` made the engine see. */
+  statements(work: (database: KeyDatabase) => Promise<void>): Promise<string[]>;
 }
 
 const secret = 'sk-Secret-0123456789';
@@ -98,6 +100,17 @@ export function keyTablesConformance(start: () => Promise<DatabaseUnderTest>): v
   test('an unknown key is undefined', async () => {
     const { sql, table } = await withKeys(oneKey);
     expect(await open(sql.database, { table })('sk-unknown')).toBeUndefined();
+  });
+
+  test('no key is ever part of a statement', async () => {
+    const { sql, table } = await withKeys(oneKey);
+    const texts = await sql.statements(async (database) => {
+      const find = open(database, { table });
+      expect(await find(secret)).toMatchObject({ name: 'ci' });
+      expect(await find(`${secret}'`)).toBeUndefined();
+    });
+    expect(texts.filter((text) => text.includes(table)).length).toBeGreaterThan(0);
+    expect(texts.filter((text) => text.includes('Secret'))).toEqual([]);
   });
 
   test('only the columns asked for are read', async () => {

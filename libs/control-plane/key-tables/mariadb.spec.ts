@@ -1,4 +1,4 @@
-import { mariadbForTests, startMariadb, type PlaceForTest } from '@llmproxy/real-services';
+import { mariadbForTests, recordMariadb, startMariadb, type PlaceForTest } from '@llmproxy/real-services';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openKeyTables } from './index.ts';
@@ -55,6 +55,11 @@ describe('MariaDB', () => {
         );
         for (const { id } of rows) await connection.query(`kill ${Number(id)}`);
         await connection.end();
+      },
+      statements: async (work) => {
+        await using recorded = await recordMariadb(place.url);
+        await work({ name: 'main', driver: 'mysql', url: recorded.url, connectionsMax: 1 });
+        return recorded.statements();
       },
     }),
   );

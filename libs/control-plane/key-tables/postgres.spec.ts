@@ -1,4 +1,4 @@
-import { postgresForTests, type PlaceForTest } from '@llmproxy/real-services';
+import { postgresForTests, recordPostgres, type PlaceForTest } from '@llmproxy/real-services';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openKeyTables, type KeyTable } from './index.ts';
@@ -48,6 +48,11 @@ describe('PostgreSQL', () => {
         run(
           'select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname = current_database()',
         ),
+      statements: async (work) => {
+        await using recorded = await recordPostgres(place.url);
+        await work({ name: 'main', driver: 'postgres', url: recorded.url, connectionsMax: 1 });
+        return recorded.statements();
+      },
     }),
   );
 

@@ -2,7 +2,7 @@ import { mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { openKeyTables } from './index.ts';
 import { keyTablesConformance } from './key-tables.conformance.ts';
 
@@ -36,6 +36,15 @@ describe('SQLite', () => {
         };
       },
       cutConnections: () => Promise.resolve(),
+      statements: async (work) => {
+        const seen = (['prepare', 'exec'] as const).map((kind) => vi.spyOn(DatabaseSync.prototype, kind));
+        try {
+          await work({ name: 'main', driver: 'sqlite', path });
+          return seen.flatMap(({ mock }) => mock.calls.map(([text]) => text));
+        } finally {
+          for (const spy of seen) spy.mockRestore();
+        }
+      },
     });
   });
 

@@ -1,38 +1,16 @@
 /** What every SQL engine must do; run by the spec of each. */
-import type { UsageEvent } from '@llmproxy/usage-queue';
-import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { EventsRefused, openLedger, type LedgerOptions } from './index.ts';
+import { freshTable, usageEvent } from './spec-usage-event.ts';
 
 export interface LedgerUnderTest {
   /** Opens a ledger of `table` in the same database each time. */
   options(table: string): LedgerOptions;
   /** Runs SQL beside the ledger. */
   run(text: string): Promise<Record<string, unknown>[]>;
+  /** The texts of all statements that `work` made the engine see on a ledger with these options. */
+  statements(table: string, work: (options: LedgerOptions) => Promise<void>): Promise<string[]>;
 }
-
-const usageEvent = (fields: Partial<UsageEvent> = {}): UsageEvent => ({
-  event_id: randomUUID(),
-  request_id: 'req-1',
-  timestamp: '2026-02-03T04:05:06.789Z',
-  key_id: 'k1',
-  api_key: 'sk-a…wxyz',
-  user_id: 'ann',
-  model: 'llama-3',
-  method: 'POST',
-  path: '/v1/chat/completions',
-  endpoint: 'chat.completions',
-  is_stream: true,
-  backend: 'gpu-1',
-  backend_url: 'http://gpu-1:8000',
-  status_code: 200,
-  outcome: 'completed',
-  latency_ms: 12,
-  ttft_ms: 3.25,
-  usage: { prompt_tokens: 5, completion_tokens: 7, total_tokens: 12 },
-  usage_source: 'backend',
-  ...fields,
-});
 
 const total = (fields: object) => ({
   key_id: 'k1',
@@ -44,8 +22,6 @@ const total = (fields: object) => ({
   total_tokens: 12,
   ...fields,
 });
-
-const freshTable = () => `usage_${randomUUID().replaceAll('-', '')}`;
 
 /** As the replaced system created it, but for the column types that every engine spells its own way. */
 const tableOfReplacedSystem = (table: string, statusCheck = '') =>
@@ -136,6 +112,28 @@ export function ledgerConformance(start: () => Promise<LedgerUnderTest>): void {
     const [row] = await run(`select request_body from ${table} where request_body is not null`);
     const body = row?.['request_body'];
     expect(typeof body === 'string' ? JSON.parse(body) : body).toEqual({ prompt: 'a\ufffdb', emoji: '😀' });
+  });
+
+  test('no text of a caller is ever part of a statement', async () => {
+    const { statements } = await start();
+    const calling = `caller's "text" \\`;
+    const texts = await statements(freshTable(), async (options) => {
+      await using ledger = openLedger(options);
+      const written = {
+        request_id: calling,
+        key_id: calling,
+        api_key: calling,
+        user_id: calling,
+        model: calling,
+      };
+      const sent = { path: calling, backend: calling, backend_url: calling, request_body: { calling } };
+      await ledger.insert([usageEvent({ ...written, ...sent }), usageEvent()]);
+      expect(await ledger.totals({ since: '2026-01-01T00:00:00Z' })).toContainEqual(
+        total({ key_id: calling, model: calling }),
+      );
+    });
+    expect(texts.filter((text) => /insert into .*usage/i.test(text)).length).toBeGreaterThan(0);
+    expect(texts.filter((text) => text.includes('caller'))).toEqual([]);
   });
 
   test('an event whose values are refused is named, and the rest of its batch is written', async () => {

@@ -1,4 +1,4 @@
-import { mariadbForTests, type PlaceForTest } from '@llmproxy/real-services';
+import { mariadbForTests, recordMariadb, type PlaceForTest } from '@llmproxy/real-services';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { ledgerConformance } from './ledger.conformance.ts';
@@ -19,6 +19,11 @@ describe('MariaDB', () => {
         } finally {
           await connection.end();
         }
+      },
+      statements: async (table, work) => {
+        await using recorded = await recordMariadb(place.url);
+        await work({ driver: 'mysql', url: recorded.url, table });
+        return recorded.statements();
       },
     }),
   );

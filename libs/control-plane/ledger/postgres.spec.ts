@@ -1,4 +1,4 @@
-import { postgresForTests, type PlaceForTest } from '@llmproxy/real-services';
+import { postgresForTests, recordPostgres, type PlaceForTest } from '@llmproxy/real-services';
 import pg from 'pg';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { ledgerConformance } from './ledger.conformance.ts';
@@ -19,6 +19,11 @@ describe('PostgreSQL', () => {
         } finally {
           await client.end();
         }
+      },
+      statements: async (table, work) => {
+        await using recorded = await recordPostgres(place.url);
+        await work({ driver: 'postgres', url: recorded.url, table });
+        return recorded.statements();
       },
     }),
   );

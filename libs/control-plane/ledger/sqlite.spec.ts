@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { openLedger } from './index.ts';
 import { ledgerConformance } from './ledger.conformance.ts';
 
@@ -21,6 +21,15 @@ describe('SQLite', () => {
           return file.prepare(text).all();
         } finally {
           file.close();
+        }
+      },
+      statements: async (table, work) => {
+        const seen = (['prepare', 'exec'] as const).map((kind) => vi.spyOn(DatabaseSync.prototype, kind));
+        try {
+          await work({ driver: 'sqlite', path, table });
+          return seen.flatMap(({ mock }) => mock.calls.map(([text]) => text));
+        } finally {
+          for (const spy of seen) spy.mockRestore();
         }
       },
     };

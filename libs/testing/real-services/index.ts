@@ -4,6 +4,8 @@ export { startMariadb } from './mariadb.ts';
 export { debianNginx } from './nginx.ts';
 export { startPostgres } from './postgres.ts';
 export type { PrivateServer } from './private-server.ts';
+export { recordMariadb, recordPostgres } from './recorded-statements.ts';
+export type { RecordedPlace } from './recorded-statements.ts';
 export { startRedis } from './redis.ts';
 export { startRedisCluster } from './redis-cluster.ts';
 export type { RedisCluster } from './redis-cluster.ts';

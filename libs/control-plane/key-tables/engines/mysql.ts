@@ -75,11 +75,18 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
   };
 }
 
-/** TIMESTAMP columns come in the session's zone. */
+/**
+ * What no setting of a server may change: text is read as SQL and as UTF-8 means it, even where the server ignores the
+ * handshake's character set; TIMESTAMP columns come in UTC; nothing is written.
+ */
+const session = [
+  `set sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'`,
+  'set names utf8mb4',
+  'set session transaction read only',
+];
+
 async function prepare(connection: mysql.PoolConnection, timeoutMs: number): Promise<void> {
-  const timeout = timeoutMs + graceMs;
-  await connection.query({ sql: 'set session transaction read only', timeout });
-  await connection.query({ sql: `set time_zone = '+00:00'`, timeout });
+  for (const sql of session) await connection.query({ sql, timeout: timeoutMs + graceMs });
 }
 
 interface Question {

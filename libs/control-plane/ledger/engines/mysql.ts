@@ -1,9 +1,8 @@
 /** MySQL and MariaDB. DDL commits by itself there, so a migration must be able to run again after half of it was done. */
 import { Kysely, MysqlDialect, sql } from 'kysely';
-import { createPool } from 'mysql2';
 import { errorField, type Engine, type LedgerDatabase } from '../engine.ts';
+import { preparingPool } from './mysql-pool.ts';
 
-const connectMs = 5_000;
 const lockS = 60;
 const dataException = '22';
 const integrityViolation = '23';
@@ -13,15 +12,9 @@ const checkViolation = 3819;
 const deadlock = 1213;
 
 export function mysqlEngine(url: string, connectionsMax: number): Engine {
-  const pool = createPool({
-    uri: url,
-    connectionLimit: connectionsMax,
-    connectTimeout: connectMs,
-    timezone: 'Z',
-    charset: 'utf8mb4',
-    supportBigNumbers: true,
+  const db = new Kysely<LedgerDatabase>({
+    dialect: new MysqlDialect({ pool: preparingPool(url, connectionsMax) }),
   });
-  const db = new Kysely<LedgerDatabase>({ dialect: new MysqlDialect({ pool }) });
   return {
     driver: 'mysql',
     db,
