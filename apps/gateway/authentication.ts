@@ -8,7 +8,6 @@ import {
   openPipeline,
   redisSource,
   webhookSource,
-  type AuthProblem,
   type KeyProvider,
   type KeySource,
 } from '@llmproxy/auth';
@@ -19,29 +18,28 @@ import { findKeyRecord, followRevocations } from '@llmproxy/key-store';
 import { closeRedis, connectRedis, type RedisClient } from '@llmproxy/redis';
 import type { Logger } from '@llmproxy/telemetry';
 import { createPeriods, systemClock } from '@llmproxy/time';
+import { openAuthProblems } from './auth-problems.ts';
 import type { Connections } from './connections.ts';
 import { decideBy } from './hooks.ts';
 import type { Stages } from './pipeline.ts';
 
 export interface Authentication extends Pick<Stages, 'authenticate' | 'authorize'> {
+  /** How the sources of keys fare, for `/readyz?verbose`: `ok`, or which of them do not answer. */
+  keysFound(): string;
   close(): Promise<void>;
 }
 
-type Shared = Pick<Connections, 'commands' | 'subscriber'>;
+type Shared = Pick<Connections, 'commands' | 'subscriber' | 'news'>;
 type Provider = Config['auth']['pipeline'][number];
 
 /** @param shared left out where there is no Redis: then failures are counted in this process alone */
 export function openAuthentication(config: Config, log: Logger, shared?: Shared): Authentication {
   const { auth } = config;
   const clientIp = createClientIp(config.server.trusted_proxies);
-  if (!auth.enabled) {
-    return {
-      authenticate: (inbound) => ({ ...anonymous, ip: clientIp(inbound) }),
-      authorize: () => undefined,
-      close: () => Promise.resolve(),
-    };
-  }
+  if (!auth.enabled) return letsAllIn(clientIp);
   const opened = new Opened(config, shared);
+  const names = auth.pipeline.map(({ name }) => name);
+  const problems = openAuthProblems(log, names, systemClock);
   const periods = createPeriods(config.rate_limit.time_zone);
   const overrides = overridesOf(auth.status_codes);
   const pipeline = openPipeline({
@@ -50,12 +48,14 @@ export function openAuthentication(config: Config, log: Logger, shared?: Shared)
     clock: systemClock,
     overrides,
     quotaPeriodStart: (period, nowMs) => periods.bounds(period, nowMs).startMs,
-    onProblem: (problem) => tellProblem(log, problem),
+    onProblem: problems.onProblem,
+    onAnswer: problems.onAnswer,
   });
   const revocations =
     shared &&
     followRevocations({
       subscriber: shared.subscriber,
+      ...shared.news,
       onForget: (keyId) => pipeline.forget(keyId),
       onForgetAll: () => pipeline.forgetAll(),
     });
@@ -72,12 +72,22 @@ export function openAuthentication(config: Config, log: Logger, shared?: Shared)
     authorize: (caller, route, ask) => {
       if (route.kind !== 'models') authorizeModel(caller, ask.model, overrides);
     },
+    keysFound: () => problems.found(),
     async close() {
       revocations?.close();
       throttle?.close();
       await pipeline.close();
       await opened.close();
     },
+  };
+}
+
+function letsAllIn(clientIp: ReturnType<typeof createClientIp>): Authentication {
+  return {
+    authenticate: (inbound) => ({ ...anonymous, ip: clientIp(inbound) }),
+    authorize: () => undefined,
+    keysFound: () => 'ok',
+    close: () => Promise.resolve(),
   };
 }
 
@@ -88,7 +98,7 @@ function throttleOf(limit: Config['auth']['failure_limit'], shared: Shared | und
     failuresMax: limit.max_failures,
     windowMs: limit.window,
     blockMs: limit.block,
-    ...(shared && { shared: { redis: shared.commands, subscriber: shared.subscriber } }),
+    ...(shared && { shared: { redis: shared.commands, subscriber: shared.subscriber, ...shared.news } }),
   });
 }
 
@@ -99,11 +109,6 @@ function overridesOf(codes: Config['auth']['status_codes']) {
       { allow: code?.allow, httpCode: code?.http_code, message: code?.message },
     ]),
   );
-}
-
-/** The problem of one key or source can come with every request of it; none of it is a secret. */
-function tellProblem(log: Logger, { kind, provider, keyId, reason }: AuthProblem): void {
-  log.warn({ problem: kind, provider, key_id: keyId, reason }, 'authentication problem');
 }
 
 /** What the providers hold open. */

@@ -32,7 +32,7 @@ export async function runGatewayWorker(config: Config, redis: RedisTarget, log: 
     serveProbe: createServeProbe(config, {
       ready: () => ({
         ok: !server.draining,
-        checks: { draining: server.draining ? 'yes' : 'ok', redis: resources.redisState() },
+        checks: { draining: server.draining ? 'yes' : 'ok', ...resources.checks() },
       }),
       metrics: () => metricsTexts.ask((id) => tell({ kind: 'metrics-wanted', id }), metricsTimeoutMs),
     }),

@@ -13,7 +13,7 @@ const pollMs = 1_000;
 
 /** Follows the verdicts in Redis; with health checks off every backend is well. */
 export function followHealth(
-  { commands, subscriber }: Pick<Connections, 'commands' | 'subscriber'>,
+  { commands, subscriber, news }: Pick<Connections, 'commands' | 'subscriber' | 'news'>,
   healthCheck: Config['health_check'],
   log: Logger,
 ): HealthFeed {
@@ -22,6 +22,7 @@ export function followHealth(
   const feed = followVerdicts({
     subscriber,
     reader: commands,
+    ...news,
     intervalMs: pollMs,
     onVerdicts: (latest) => {
       for (const [backend, { healthy, error }] of latest) {

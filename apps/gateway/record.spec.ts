@@ -276,3 +276,15 @@ test('a refusal after the key was known tells whose request it was', async () =>
     user_id: 'off',
   });
 });
+
+test('an outage of a source of keys is no line for each request', async () => {
+  const pipeline = [{ name: 'away', type: 'webhook', webhook: { url: 'http://127.0.0.1:1/keys' } }];
+  await using away = await startSpecGateway({
+    backends: [{ name: 'one', url: backend.url }],
+    settings: { auth: { pipeline } },
+  });
+  for (let request = 0; request < 3; request++)
+    expect(await exchange(post('/v1/chat/completions', '{}'), away.port)).toMatch(/^HTTP\/1\.1 503 /);
+  expect((await away.accessed(3)).map(({ status }) => status)).toEqual([503, 503, 503]);
+  expect(away.failures).toEqual([]);
+});

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { UsageEvent } from '@llmproxy/usage-queue';
 import { anonymous } from '@llmproxy/auth';
+import type { ErrorCode, GatewayError } from '@llmproxy/errors';
 import { pathOf, type Inbound } from '@llmproxy/exchange';
 import type { Relayed } from '@llmproxy/forwarding';
 import type { RefusedBy } from '@llmproxy/limits';
@@ -17,9 +18,15 @@ export interface RecordOptions {
   /** Undefined when usage reporting is off. */
   pushEvent: ((event: UsageEvent) => void) | undefined;
   includeRequestBody: boolean;
-  /** Called with the cause of every failure that is not the client's. */
+  /** Called with the cause of every failure that is not the client's and no part of an outage that is told once. */
   logFailure(requestId: string, error: Error): void;
 }
+
+/** The outage itself is one line; what it meant for a request is in the access log, and counted. */
+const toldAsOutage: ReadonlySet<ErrorCode> = new Set(['auth_unavailable', 'limits_unavailable']);
+
+const isWorthALine = ({ code, row }: GatewayError): boolean =>
+  row.blame !== 'client' && !toldAsOutage.has(code);
 
 let isoMs = NaN;
 let isoText = '';
@@ -47,8 +54,7 @@ export function createRecord(options: RecordOptions): (finished: Finished) => vo
       latencyMs: rounded(performance.now() - inbound.startedMs),
       ttftMs: relayed.firstByteMs === null ? null : rounded(relayed.firstByteMs - inbound.startedMs),
     };
-    if (relayed.error && relayed.error.row.blame !== 'client')
-      options.logFailure(inbound.requestId, relayed.error);
+    if (relayed.error && isWorthALine(relayed.error)) options.logFailure(inbound.requestId, relayed.error);
     accessLog?.(accessEntry(inbound, relayed, settled, times));
     if (settled === null) return metrics.refused(relayed);
     metrics.settled(settled, times.latencyMs, times.ttftMs);

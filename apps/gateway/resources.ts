@@ -22,8 +22,8 @@ export interface Resources extends AsyncDisposable {
   readonly producer: UsageProducer | undefined;
   readonly registry: Registry;
   readonly metrics: GatewayMetrics;
-  /** `ok`, or what is the matter with Redis. */
-  redisState(): string;
+  /** How each user of Redis in this worker fares, by name: checks of `/readyz?verbose`. */
+  checks(): Record<string, string>;
 }
 
 /** Opens what holds connections; closed in reverse order. */
@@ -54,7 +54,11 @@ export async function openResources(config: Config, redis: RedisTarget, log: Log
     producer,
     registry,
     metrics,
-    redisState: () => connections.state(),
+    checks: () => ({
+      redis: connections.state(),
+      keys: authentication.keysFound(),
+      news: connections.news.found(),
+    }),
     async [Symbol.asyncDispose]() {
       await limiter?.close();
       await authentication.close();

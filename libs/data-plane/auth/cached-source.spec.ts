@@ -1,5 +1,5 @@
 import { FakeClock } from '@llmproxy/time';
-import { hashOfKey, keyIdOfHash } from '@llmproxy/key-store';
+import { hashOfKey, keyIdOfHash, UnreadableKey } from '@llmproxy/key-store';
 import { expect, test } from 'vitest';
 import { openCachedSource, type CacheOptions } from './cached-source.ts';
 import type { KeyData } from './core/key-fields.ts';
@@ -28,6 +28,7 @@ function byHand() {
 function open(source: KeySource, cache: Partial<CacheOptions> = {}, timeoutMs = 60_000) {
   const clock = new FakeClock();
   const problems: AuthProblem[] = [];
+  const answers: string[] = [];
   const finder = openCachedSource({
     provider: 'source',
     source,
@@ -35,8 +36,9 @@ function open(source: KeySource, cache: Partial<CacheOptions> = {}, timeoutMs = 
     cache: { ttlMs: 1000, negativeTtlMs: 500, entriesMax: 10, ...cache },
     clock,
     onProblem: (problem) => problems.push(problem),
+    onAnswer: (provider) => answers.push(provider),
   });
-  return { finder, clock, problems };
+  return { finder, clock, problems, answers };
 }
 
 test('a key that was found is not asked for again before its time is over', async () => {
@@ -147,4 +149,22 @@ test('without a cache every request is asked for on its own', async () => {
   questions.forEach((question, index) => question.resolve({ name: String(index) }));
   expect(await Promise.all(answers)).toMatchObject([{ terms: { name: '0' } }, { terms: { name: '1' } }]);
   expect(finder.peek(request.keyId)).toBeUndefined();
+});
+
+test('each answer of the source is heard, and a key that is damaged is no failure of its source', async () => {
+  let answer = (): KeyData | undefined => undefined;
+  const { finder, problems, answers } = open({ lookup: () => answer() }, { negativeTtlMs: 0 });
+  await finder.find(request);
+  expect(answers).toEqual(['source']);
+  answer = () => {
+    throw new UnreadableKey('status: Invalid option');
+  };
+  await expect(finder.find(request)).rejects.toThrow('source: status: Invalid option');
+  expect(answers).toEqual(['source', 'source']);
+  answer = () => {
+    throw new Error('connection lost');
+  };
+  await expect(finder.find(request)).rejects.toThrow('connection lost');
+  expect(answers).toEqual(['source', 'source']);
+  expect(problems.map(({ kind }) => kind)).toEqual(['key_unreadable', 'source_failed']);
 });

@@ -2,7 +2,7 @@
  * Answers of a source, kept for a moment. Guarantees: one question at a time per key; an answer that was on its way
  * when the key was forgotten is not kept; unknown keys never push out known ones; no secret is a cache key.
  */
-import { maskKey } from '@llmproxy/key-store';
+import { maskKey, UnreadableKey } from '@llmproxy/key-store';
 import type { Clock } from '@llmproxy/time';
 import type { KnownKey } from './core/caller.ts';
 import { keyTermsOf } from './core/key-terms.ts';
@@ -36,6 +36,8 @@ export interface CachedSourceOptions {
   readonly cache: CacheOptions;
   readonly clock: Clock;
   onProblem(problem: AuthProblem): void;
+  /** The source answered, whether it knew the key or not. */
+  onAnswer(provider: string): void;
 }
 
 interface Kept {
@@ -99,10 +101,11 @@ export function openCachedSource(options: CachedSourceOptions): KeyFinder {
 }
 
 async function ask(options: CachedSourceOptions, request: AuthRequest): Promise<KnownKey | null> {
-  const { provider, onProblem } = options;
+  const { provider, onProblem, onAnswer } = options;
   const { keyId, secret } = request;
   try {
     const data = await inTime(options, request);
+    onAnswer(provider);
     if (data === undefined) return null;
     const terms = keyTermsOf(data);
     if (terms.unreadable.length > 0) {
@@ -111,7 +114,15 @@ async function ask(options: CachedSourceOptions, request: AuthRequest): Promise<
     return { keyId, maskedKey: maskKey(secret), data, terms };
   } catch (thrown) {
     const failure = new SourceFailure(provider, thrown, secret);
-    onProblem({ kind: 'source_failed', provider, keyId, reason: failure.message });
+    // What is damaged is one key: the source did answer.
+    const isDamaged = thrown instanceof UnreadableKey;
+    if (isDamaged) onAnswer(provider);
+    onProblem({
+      kind: isDamaged ? 'key_unreadable' : 'source_failed',
+      provider,
+      keyId,
+      reason: failure.message,
+    });
     throw failure;
   }
 }

@@ -4,7 +4,7 @@
  * one look into a map.
  */
 import { ipScope } from '@llmproxy/client-ip';
-import { followChannel } from '@llmproxy/redis';
+import { followChannel, type Subscription } from '@llmproxy/redis';
 import type { Clock } from '@llmproxy/time';
 import type { Cluster, Redis } from 'ioredis';
 import { FailureCount, type FailurePolicy } from './core/failure-count.ts';
@@ -14,7 +14,7 @@ import { blockedChannel, countFailure } from './count-failure.ts';
 export interface FailureThrottleOptions extends FailurePolicy {
   readonly clock: Clock;
   /** Neither is opened nor closed here; undefined: counted in this process only. */
-  readonly shared?: {
+  readonly shared?: Subscription & {
     /** Best one whose commands fail while Redis is away. */
     readonly redis: Redis | Cluster;
     /** A connection that may subscribe. */
@@ -39,10 +39,15 @@ export function openFailureThrottle(options: FailureThrottleOptions): FailureThr
   const block = (scope: string, forMs: number) => count.block(scope, clock.monotonic() + forMs);
   const channel =
     shared &&
-    followChannel(shared.subscriber, blockedChannel, (message) => {
-      const blocked = parsed(message);
-      if (blocked) block(blocked.scope, blocked.blockMs);
-    });
+    followChannel(
+      shared.subscriber,
+      blockedChannel,
+      (message) => {
+        const blocked = parsed(message);
+        if (blocked) block(blocked.scope, blocked.blockMs);
+      },
+      shared,
+    );
   return {
     refusal: (ip) => count.blockedMs(ipScope(ip), clock.monotonic()) || undefined,
     async failed(ip) {

@@ -22,6 +22,8 @@ export interface KeyPipelineOptions {
   readonly quotaPeriodStart?: QuotaPeriodStart;
   /** Hears of sources that fail, keys that cannot be read, and hooks that fail. */
   readonly onProblem?: (problem: AuthProblem) => void;
+  /** Hears of each answer of a source that was asked. */
+  readonly onAnswer?: (provider: string) => void;
 }
 
 type Head = Pick<Inbound, 'method' | 'target' | 'rawHeaders'>;
@@ -41,10 +43,10 @@ export interface KeyPipeline {
 }
 
 export function openPipeline(options: KeyPipelineOptions): KeyPipeline {
-  const { mode, clock, onProblem = () => undefined } = options;
+  const { mode, clock, onProblem = () => undefined, onAnswer = () => undefined } = options;
   const { overrides = {}, quotaPeriodStart = () => 0 } = options;
   const judge = createJudge({ clock, overrides, quotaPeriodStart, onProblem });
-  const steps = options.providers.map((provider) => stepFor(provider, clock, onProblem));
+  const steps = options.providers.map((provider) => stepFor(provider, clock, { onProblem, onAnswer }));
   const first = mode === 'first_match';
   return {
     check(secret, ip, head) {

@@ -52,16 +52,21 @@ export interface ProviderStep {
 
 type OnProblem = (problem: AuthProblem) => void;
 
-export function stepFor(provider: KeyProvider, clock: Clock, onProblem: OnProblem): ProviderStep {
-  if (provider.source === 'presented') return hookStep(provider as HookProvider);
-  return 'keys' in provider.source
-    ? listedStep(provider as ListedProvider, onProblem)
-    : askedStep(provider as AskedProvider, clock, onProblem);
+export interface Hearers {
+  onProblem: OnProblem;
+  onAnswer(provider: string): void;
 }
 
-function askedStep(provider: AskedProvider, clock: Clock, onProblem: OnProblem): ProviderStep {
+export function stepFor(provider: KeyProvider, clock: Clock, hearers: Hearers): ProviderStep {
+  if (provider.source === 'presented') return hookStep(provider as HookProvider);
+  return 'keys' in provider.source
+    ? listedStep(provider as ListedProvider, hearers.onProblem)
+    : askedStep(provider as AskedProvider, clock, hearers);
+}
+
+function askedStep(provider: AskedProvider, clock: Clock, hearers: Hearers): ProviderStep {
   const { name, source, decide, onError, timeoutMs, cache } = provider;
-  const finder = openCachedSource({ provider: name, source, timeoutMs, cache, clock, onProblem });
+  const finder = openCachedSource({ provider: name, source, timeoutMs, cache, clock, ...hearers });
   const close = () => source.close?.() ?? Promise.resolve();
   return { name, finder, decide, onError, addsKey: false, close };
 }

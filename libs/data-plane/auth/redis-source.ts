@@ -1,4 +1,5 @@
 /** Keys that somebody else keeps in Redis: a hash, or JSON text, per key. */
+import { UnreadableKey } from '@llmproxy/key-store';
 import type { Cluster, Redis } from 'ioredis';
 import { objectFrom, unreadable, type KeyData } from './core/key-fields.ts';
 import type { KeySource } from './key-source.ts';
@@ -44,6 +45,7 @@ async function jsonAt(redis: RedisSourceOptions['redis'], name: string): Promise
   const text = await redis.get(name);
   if (text === null) return undefined;
   const data = objectFrom(text);
-  if (data === unreadable || data === null) throw new Error('the entry is neither a hash nor a JSON object');
+  if (data === unreadable || data === null)
+    throw new UnreadableKey('the entry is neither a hash nor a JSON object');
   return data;
 }

@@ -3,7 +3,7 @@
  * `lp:health` (backend → verdict as JSON) and a channel of the same name that carries each change.
  */
 import { z } from 'zod';
-import { followChannel, redisKeys, type RedisClient } from '@llmproxy/redis';
+import { followChannel, redisKeys, type RedisClient, type Subscription } from '@llmproxy/redis';
 
 const HealthVerdict = z.object({
   backend: z.string(),
@@ -75,7 +75,7 @@ export async function readVerdicts(
   return parseAll(backends.map((backend, index) => [backend, found[index] ?? '']));
 }
 
-export interface FollowVerdicts {
+export interface FollowVerdicts extends Subscription {
   /** A connection that may subscribe; it is neither opened nor closed here. */
   subscriber: RedisClient;
   /** A connection for ordinary commands, best one whose commands fail while Redis is away. */
@@ -90,9 +90,8 @@ export interface FollowVerdicts {
  * Follows the verdicts: at once through the channel, and within one interval when a message was lost. While Redis is
  * away the last verdicts stay, and grow stale by themselves.
  */
-export function followVerdicts({ subscriber, reader, onVerdicts, intervalMs = 1000 }: FollowVerdicts): {
-  close(): void;
-} {
+export function followVerdicts(options: FollowVerdicts): { close(): void } {
+  const { subscriber, reader, onVerdicts, intervalMs = 1000 } = options;
   let known: Verdicts = new Map();
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -120,7 +119,7 @@ export function followVerdicts({ subscriber, reader, onVerdicts, intervalMs = 10
     }
     if (!closed) timer = setTimeout(poll, intervalMs);
   };
-  const channel = followChannel(subscriber, redisKeys.health, hear);
+  const channel = followChannel(subscriber, redisKeys.health, hear, options);
   void poll();
   return {
     close() {

@@ -1,5 +1,5 @@
 export { hashOfKey, keyIdOfHash, maskKey } from './key-identity.ts';
-export type { KeyRecord } from './key-record.ts';
+export { UnreadableKey, type KeyRecord } from './key-record.ts';
 export {
   changeKeyRecord,
   findKeyRecord,

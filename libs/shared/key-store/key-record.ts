@@ -44,21 +44,24 @@ export const KeyRecord = z.strictObject({
 });
 export type KeyRecord = z.output<typeof KeyRecord>;
 
-/** @throws Error that names the first field that is wrong, without its value */
+/** What a store holds of a key cannot be read. The message says what is wrong, without a value. */
+export class UnreadableKey extends Error {}
+
+/** @throws UnreadableKey that names the first field that is wrong, without its value */
 export function parseKeyRecord(json: string): KeyRecord {
   let value: unknown;
   try {
     value = JSON.parse(json);
   } catch {
-    throw new Error('the record is not JSON'); // the cause would quote the text
+    throw new UnreadableKey('the record is not JSON'); // the cause would quote the text
   }
   return checkedKeyRecord(value);
 }
 
-/** @throws Error that names the first field that is wrong, without its value */
+/** @throws UnreadableKey that names the first field that is wrong, without its value */
 export function checkedKeyRecord(value: unknown): KeyRecord {
   const { data, error } = KeyRecord.safeParse(value);
   if (data !== undefined) return data;
   const [issue] = error.issues;
-  throw new Error(`${issue?.path.join('.') || 'the record'}: ${issue?.message ?? 'is wrong'}`);
+  throw new UnreadableKey(`${issue?.path.join('.') || 'the record'}: ${issue?.message ?? 'is wrong'}`);
 }

@@ -2,7 +2,7 @@
  * Word of every changed key, on the channel `lp:keys`: `{"keyId": "<32 hex>"}` or `{"all": true}`. Whoever holds what a
  * key may do in memory forgets it then, whichever source the key came from.
  */
-import { followChannel } from '@llmproxy/redis';
+import { followChannel, type Subscription } from '@llmproxy/redis';
 import type { Cluster, Redis } from 'ioredis';
 import { z } from 'zod';
 
@@ -22,7 +22,7 @@ export async function publishRevocation(redis: Redis | Cluster, revocation: Revo
   await redis.publish(keysChannel, JSON.stringify(revocation));
 }
 
-export interface FollowRevocations {
+export interface FollowRevocations extends Subscription {
   /** A connection that may subscribe; it is neither opened nor closed here. */
   subscriber: Redis | Cluster;
   onForget(keyId: string): void;
@@ -34,15 +34,20 @@ export interface FollowRevocations {
  * Follows the revocations for as long as it is not closed. A message that cannot be read forgets all. A client of a
  * Redis Cluster changes the node it listens to without a word; what is lost then, a cache's TTL heals.
  */
-export function followRevocations({ subscriber, onForget, onForgetAll }: FollowRevocations): {
-  close(): void;
-} {
+export function followRevocations(options: FollowRevocations): { close(): void } {
+  const { subscriber, onForget, onForgetAll, onSubscribed, onRefused } = options;
   const hear = (message: string): void => {
     const revocation = parsed(message);
     if (revocation !== undefined && 'keyId' in revocation) onForget(revocation.keyId);
     else onForgetAll();
   };
-  const channel = followChannel(subscriber, keysChannel, hear, onForgetAll);
+  const channel = followChannel(subscriber, keysChannel, hear, {
+    onSubscribed: (name) => {
+      onForgetAll();
+      onSubscribed?.(name);
+    },
+    onRefused,
+  });
   subscriber.on('-node', onForgetAll); // of a cluster: perhaps the one listened to
   return {
     close() {
