@@ -24,7 +24,7 @@ const total = (fields: object) => ({
 });
 
 /** As the replaced system created it, but for the column types that every engine spells its own way. */
-const tableOfReplacedSystem = (table: string, statusCheck = '') =>
+export const tableOfReplacedSystem = (table: string, statusCheck = '') =>
   `create table ${table} (request_id varchar(64), timestamp varchar(40), api_key varchar(128), user_id varchar(64),
     method varchar(10), path varchar(128), backend_url varchar(256), status_code int ${statusCheck}, latency_ms bigint,
     prompt_tokens int default 0, completion_tokens int default 0, total_tokens int default 0, request_body text)`;
@@ -61,7 +61,12 @@ export function ledgerConformance(start: () => Promise<LedgerUnderTest>): void {
     const table = freshTable();
     const ledgers = Array.from({ length: 4 }, () => openLedger(options(table)));
     const done = await Promise.all(ledgers.map((ledger) => ledger.migrate()));
-    expect(done.flat().toSorted()).toEqual(['0001-usage-records', '0002-event-columns', '0003-indexes']);
+    expect(done.flat().toSorted()).toEqual([
+      '0001-usage-records',
+      '0002-event-columns',
+      '0003-indexes',
+      '0004-wide-columns',
+    ]);
     await Promise.all(ledgers.map((ledger) => ledger.close()));
     await using later = openLedger(options(table));
     expect(await later.migrate()).toEqual([]);
@@ -96,6 +101,14 @@ export function ledgerConformance(start: () => Promise<LedgerUnderTest>): void {
       total({ key_id: null }),
       total({ model: 'qwen', prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }),
     ]);
+  });
+
+  test('names that differ in case, accents or a sign are different names', async () => {
+    const { options } = await start();
+    await using ledger = openLedger(options(freshTable()));
+    const models = ['llama', 'Llama', 'llamá', 'llama😀', 'llama😁'];
+    await ledger.insert(models.map((model) => usageEvent({ model })));
+    expect((await ledger.totals()).map(({ model }) => model).toSorted()).toEqual(models.toSorted());
   });
 
   test('text that the engine could refuse does not hold up its batch', async () => {
@@ -159,7 +172,26 @@ export function ledgerConformance(start: () => Promise<LedgerUnderTest>): void {
     const rows = await run(
       `select request_id, event_id, total_tokens from ${table} where request_id = 'old'`,
     );
-    expect(rows).toEqual([{ request_id: 'old', event_id: null, total_tokens: 3 }]);
+    expect(rows.map((row) => ({ ...row, total_tokens: Number(row['total_tokens']) }))).toEqual([
+      { request_id: 'old', event_id: null, total_tokens: 3 },
+    ]);
     expect(await ledger.totals()).toEqual([total({})]);
+  });
+
+  test.each([
+    { made: 'by the ledger', before: false },
+    { made: 'by the replaced system', before: true },
+  ])('a table made $made takes token counts beyond 2^31', async ({ before }) => {
+    const { options, run } = await start();
+    const table = freshTable();
+    if (before) await run(tableOfReplacedSystem(table));
+    await using ledger = openLedger(options(table));
+    const [prompt_tokens, completion_tokens, more] = [2 ** 31, 2 ** 52, 2 ** 40];
+    const parts = { cached_tokens: more, cache_write_tokens: more, reasoning_tokens: more };
+    const usage = { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
+    await ledger.insert([usageEvent({ usage: { ...usage, ...parts } })]);
+    expect(await ledger.totals()).toEqual([total(usage)]);
+    const [row] = await run(`select cached_tokens, cache_write_tokens, reasoning_tokens from ${table}`);
+    expect(Object.values(row ?? {}).map(Number)).toEqual([more, more, more]);
   });
 }

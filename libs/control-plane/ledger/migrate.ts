@@ -7,6 +7,7 @@ import type { Engine, LedgerDatabase } from './engine.ts';
 import { usageRecords } from './migrations/0001-usage-records.ts';
 import { eventColumns } from './migrations/0002-event-columns.ts';
 import { indexes } from './migrations/0003-indexes.ts';
+import { wideColumns } from './migrations/0004-wide-columns.ts';
 
 export interface Migration {
   /** Recorded in `llmproxy_migrations`: never rename one that was released. */
@@ -14,7 +15,7 @@ export interface Migration {
   up(on: { db: Kysely<LedgerDatabase>; engine: Engine; table: string }): Promise<void>;
 }
 
-const migrations: readonly Migration[] = [usageRecords, eventColumns, indexes];
+const migrations: readonly Migration[] = [usageRecords, eventColumns, indexes, wideColumns];
 
 /** @returns the names of the migrations that were done now */
 export async function migrate(engine: Engine, table: string): Promise<string[]> {
@@ -36,12 +37,12 @@ export async function migrate(engine: Engine, table: string): Promise<string[]> 
 }
 
 async function createRecord(db: Kysely<LedgerDatabase>, engine: Engine): Promise<void> {
-  const { timestamp, now } = engine.types;
+  const { timestamp, now, table } = engine.types;
   await sql`
     create table if not exists llmproxy_migrations (
       table_name varchar(64) not null,
       name varchar(128) not null,
       applied_at ${sql.raw(timestamp)} default ${sql.raw(now)},
       primary key (table_name, name)
-    )`.execute(db);
+    ) ${sql.raw(table)}`.execute(db);
 }

@@ -115,6 +115,19 @@ describe.each([
   });
 });
 
+test('rows are dated in UTC wherever the server is', async () => {
+  await run(`set global time_zone = '-11:00'`);
+  const table = freshTable();
+  await using ledger = openLedger({ driver: 'mysql', url: server.url, table });
+  await ledger.insert([usageEvent()]);
+  await run(`set global time_zone = system`);
+  const [row] = await run(
+    `select timestamp, abs(timestampdiff(minute, created_at, utc_timestamp())) as off from ${table}`,
+  );
+  expect(row?.['timestamp']).toBe('2026-02-03 04:05:06.789');
+  expect(Number(row?.['off'])).toBeLessThan(60);
+});
+
 test('batches of many sizes leave few statements prepared', async () => {
   await using ledger = openLedger({
     driver: 'mysql',

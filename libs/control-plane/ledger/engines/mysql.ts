@@ -1,6 +1,6 @@
 /** MySQL and MariaDB. DDL commits by itself there, so a migration must be able to run again after half of it was done. */
 import { Kysely, MysqlDialect, sql } from 'kysely';
-import { errorField, type Engine, type LedgerDatabase } from '../engine.ts';
+import { errorField, type Column, type Engine, type LedgerDatabase } from '../engine.ts';
 import { preparingPool } from './mysql-pool.ts';
 
 const lockS = 60;
@@ -22,15 +22,17 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
       id: 'bigint auto_increment primary key',
       timestamp: 'datetime(3)',
       json: 'json',
-      now: 'current_timestamp(3)',
+      now: 'current_timestamp(3)', // in the session's zone, which is UTC
+      table: 'default character set utf8mb4 collate utf8mb4_bin',
     },
     timestamp: utcDatetime,
     row: (row) => ({ ...row, timestamp: utcDatetime(row.timestamp) }),
     columns: async (on, table) => {
-      const { rows } = await sql<{ name: string }>`
-        select column_name as name from information_schema.columns
+      const { rows } = await sql<Column & { name: string }>`
+        select column_name as name, data_type as type, character_set_name as charset
+        from information_schema.columns
         where table_schema = database() and table_name = ${table}`.execute(on);
-      return new Set(rows.map((row) => row.name));
+      return new Map(rows.map(({ name, ...column }) => [name, column]));
     },
     exclusively: (work) => locked(db, work),
     refusedValues: (cause) =>

@@ -25,14 +25,14 @@ export function postgresEngine(url: string, connectionsMax: number): Engine {
   return {
     driver: 'postgres',
     db,
-    types: { id: 'bigserial primary key', timestamp: 'timestamptz', json: 'jsonb', now: 'now()' },
+    types: { id: 'bigserial primary key', timestamp: 'timestamptz', json: 'jsonb', now: 'now()', table: '' },
     timestamp: (iso) => iso,
     row: (row) => row,
     columns: async (on, table) => {
-      const { rows } = await sql<{ column_name: string }>`
-        select column_name from information_schema.columns
+      const { rows } = await sql<{ name: string; type: string }>`
+        select column_name as name, data_type as type from information_schema.columns
         where table_schema = current_schema() and table_name = ${table}`.execute(on);
-      return new Set(rows.map((row) => row.column_name));
+      return new Map(rows.map(({ name, type }) => [name, { type, charset: null }]));
     },
     exclusively: async (work) => {
       await db.transaction().execute(async (transaction) => {

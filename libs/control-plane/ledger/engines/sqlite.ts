@@ -26,6 +26,7 @@ export function sqliteEngine(path: string): Engine {
       timestamp: 'datetime',
       json: 'text',
       now: "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
+      table: '',
     },
     timestamp: (iso) => new Date(iso).toISOString(),
     row: (row) => ({
@@ -34,8 +35,11 @@ export function sqliteEngine(path: string): Engine {
       is_stream: (row.is_stream ? 1 : 0) as never,
     }),
     columns: async (on, table) => {
-      const { rows } = await sql<{ name: string }>`select name from pragma_table_info(${table})`.execute(on);
-      return new Set(rows.map((row) => row.name));
+      const { rows } = await sql<{
+        name: string;
+        type: string;
+      }>`select name, lower(type) as type from pragma_table_info(${table})`.execute(on);
+      return new Map(rows.map(({ name, type }) => [name, { type, charset: null }]));
     },
     exclusively: (work) => immediately(db, work),
     refusedValues: (cause) =>

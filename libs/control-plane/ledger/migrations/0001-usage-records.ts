@@ -6,7 +6,7 @@ export const usageRecords: Migration = {
   name: '0001-usage-records',
   async up({ db, engine, table }) {
     const type = (text: string) => sql.raw(text);
-    const { id, timestamp, json, now } = engine.types;
+    const { id, timestamp, json, now, table: made } = engine.types;
     await sql`
       create table if not exists ${sql.ref(table)} (
         id ${type(id)},
@@ -19,11 +19,11 @@ export const usageRecords: Migration = {
         backend_url varchar(256),
         status_code int,
         latency_ms bigint,
-        prompt_tokens int,
-        completion_tokens int,
-        total_tokens int,
+        prompt_tokens bigint,
+        completion_tokens bigint,
+        total_tokens bigint,
         request_body ${type(json)},
         created_at ${type(timestamp)} default ${type(now)}
-      )`.execute(db);
+      ) ${type(made)}`.execute(db);
   },
 };

@@ -13,9 +13,9 @@ const columns: readonly (readonly [name: string, type: string])[] = [
   ['outcome', `varchar(${widths.outcome})`],
   ['usage_source', `varchar(${widths.usage_source})`],
   ['ttft_ms', 'double precision'],
-  ['cached_tokens', 'int'],
-  ['cache_write_tokens', 'int'],
-  ['reasoning_tokens', 'int'],
+  ['cached_tokens', 'bigint'],
+  ['cache_write_tokens', 'bigint'],
+  ['reasoning_tokens', 'bigint'],
 ];
 
 // Tables made by the replaced system are narrower than a request id of ours may be long.
