@@ -2,7 +2,8 @@ import { redisClusterForTests, redisForTests } from '@llmproxy/real-services';
 import { bullPrefix, type RedisTarget } from '@llmproxy/redis';
 import { expect, test, vi } from 'vitest';
 import { openQuotaReset } from './index.ts';
-import { cleanups, daily, dayMs, gatewaysOn, leaseMs, tag } from './spec-gateways.ts';
+import { leaseMs } from '@llmproxy/limit-state';
+import { cleanups, daily, dayMs, gatewaysOn, tag } from './spec-gateways.ts';
 
 const until = (condition: () => boolean | Promise<boolean>) =>
   vi.waitUntil(condition, { timeout: 10_000, interval: 5 });

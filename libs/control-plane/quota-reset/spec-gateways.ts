@@ -1,5 +1,5 @@
 /** For specs: gateways that use limits at whatever time it is said to be, and a sweep that notes what it did. */
-import { limitKeys, transact, type Batch, type Lease, type LimitOp } from '@llmproxy/limit-state';
+import { leaseMs, limitKeys, transact, type Batch, type Lease, type LimitOp } from '@llmproxy/limit-state';
 import { closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
 import { createPeriods, type QuotaPeriod } from '@llmproxy/time';
 import { afterEach } from 'vitest';
@@ -12,7 +12,6 @@ afterEach(async () => {
 });
 
 export const dayMs = 86_400_000;
-export const leaseMs = 30_000;
 export const tag = 'k:0123456789abcdef0123456789abcdef';
 const never = new AbortController().signal;
 

@@ -1,7 +1,7 @@
-import { limitKeys, transact, type LimitOp } from '@llmproxy/limit-state';
+import { leaseMs, limitKeys, transact, type LimitOp } from '@llmproxy/limit-state';
 import { redisForTests } from '@llmproxy/real-services';
 import { expect, test } from 'vitest';
-import { daily, dayMs, gatewaysOn, leaseMs, sweepOn, tag, type Quota } from './spec-gateways.ts';
+import { daily, dayMs, gatewaysOn, sweepOn, tag, type Quota } from './spec-gateways.ts';
 
 const gateways = async () => gatewaysOn(await redisForTests());
 const at = (iso: string): number => Date.parse(iso);
@@ -122,6 +122,19 @@ test('the leases of a killed worker are ended by the first sweep after they expi
   await sweep.at(startMs + leaseMs);
   expect([await gateway.leases(), sweep.reaped()]).toEqual([1, 250]);
   expect(await gateway.quota()).toEqual({ used: 0, reserved: 3 });
+});
+
+test('the leases of a killed worker end in their time although the clock went back a year', async () => {
+  const gateway = await gateways();
+  const sweep = sweepOn(gateway);
+  const startMs = at('2026-03-01T12:00:00Z');
+  await gateway.admit(startMs, 3);
+  const backMs = startMs - 365 * dayMs;
+  await sweep.at(backMs);
+  await sweep.at(backMs + leaseMs - 1);
+  expect([await gateway.leases(), sweep.reaped()]).toEqual([1, 0]);
+  await sweep.at(backMs + leaseMs);
+  expect([await gateway.leases(), sweep.reaped()]).toEqual([0, 1]);
 });
 
 test('a scope of which nothing is left is forgotten once it is quiet; others are not', async () => {

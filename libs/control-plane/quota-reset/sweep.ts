@@ -3,7 +3,7 @@
  * passed are reset. Guarantee: harmless at any moment and any number of times, together with gateways and other
  * sweeps; what one leaves undone, because it was killed or Redis was away, the next one does.
  */
-import { limitKeys, transact, type LimitOp } from '@llmproxy/limit-state';
+import { leaseMs, limitKeys, transact, type LimitOp } from '@llmproxy/limit-state';
 import type { RedisClient } from '@llmproxy/redis';
 import { defineScript } from '@llmproxy/redis-script';
 import { dutiesOf, type StoredScope } from './core/duties.ts';
@@ -27,6 +27,8 @@ type Noted = readonly [tag: string, lastUse: string];
 
 /** Scopes whose state is asked for at once: few enough that gateways do not wait behind them. */
 const pageSize = 100;
+/** Since this sweep asked Redis for the time, gateways may have made newer leases. */
+const skewMs = 60_000;
 /** Leases that one call ends: Redis does nothing else meanwhile. */
 const reapedPerCall = 100;
 
@@ -60,13 +62,15 @@ export function createSweep({ redis, onReaped, onReset }: SweepOptions): Sweep {
     }
 
     async function readScope([tag, lastUse]: Noted): Promise<StoredScope> {
-      const [expiredLeases, periodEnd, keys] = await Promise.all([
+      const [expiredLeases, overlongLeases, periodEnd, keys] = await Promise.all([
         redis.zcount(limitKeys.leases(tag), '-inf', atMs),
+        // Of a clock that has gone back: no lease made now would last so long.
+        redis.zcount(limitKeys.leases(tag), `(${atMs + leaseMs + skewMs}`, '+inf'),
         redis.hget(limitKeys.quota(tag), 'end'),
         redis.exists(limitKeys.leases(tag), limitKeys.quota(tag)),
       ]);
       const periodEndMs = periodEnd === null ? null : Number(periodEnd);
-      return { expiredLeases, periodEndMs, hasState: keys > 0, lastUseMs: Number(lastUse) };
+      return { expiredLeases, overlongLeases, periodEndMs, hasState: keys > 0, lastUseMs: Number(lastUse) };
     }
 
     async function reapAll(tag: string): Promise<void> {
@@ -78,7 +82,7 @@ export function createSweep({ redis, onReaped, onReset }: SweepOptions): Sweep {
     }
 
     async function run(tag: string, op: LimitOp): Promise<number> {
-      const [changed] = await transact(redis, { leaseMs: 0, scopes: [{ tag }], ops: [op] }, nowMs);
+      const [changed] = await transact(redis, { leaseMs, scopes: [{ tag }], ops: [op] }, nowMs);
       return Number(changed);
     }
   };

@@ -110,3 +110,22 @@ test('in one window, the script and its model count alike', async () => {
     { numRuns: 30 },
   );
 });
+
+test('a counter that a clock which went back made to outlive its window, or its block, is cut to it', async () => {
+  const redis = connect();
+  const scope = '192.0.2.9';
+  const counter = `lp:{ip:${scope}}:failures`;
+  const fail = () => countFailure(redis, { ...policy, failuresMax: 2, scope });
+  const stepBack = () => redis.pexpire(counter, 3_600_000);
+  await redis.del(counter);
+  await redis.incr(counter);
+  await stepBack();
+  await fail();
+  await stepBack();
+  expect(await fail()).toBeLessThanOrEqual(policy.blockMs);
+  expect(await redis.pttl(counter)).toBeLessThanOrEqual(policy.blockMs);
+  await redis.set(counter, 0);
+  await stepBack();
+  await fail();
+  expect(await redis.pttl(counter)).toBeLessThanOrEqual(policy.windowMs);
+});

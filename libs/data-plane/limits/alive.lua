@@ -8,6 +8,10 @@ if now == 0 then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 redis.call('ZADD', KEYS[1], now, ARGV[2])
+-- Signs to come are of a clock that has gone back: they count from now, else dead workers would share for as long.
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')) do
+  redis.call('ZADD', KEYS[1], now, worker)
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ttl)
 redis.call('PEXPIRE', KEYS[1], ttl)
 return redis.call('ZCARD', KEYS[1])

@@ -21,6 +21,9 @@ export const signOfLife = defineScript({
 /** The model of the script. `workers` is changed; returns how many are alive. */
 export function signOfLifeInMemory(workers: Map<string, number>, sign: SignOfLife): number {
   workers.set(sign.worker, sign.nowMs);
-  for (const [worker, atMs] of workers) if (atMs <= sign.nowMs - sign.ttlMs) workers.delete(worker);
+  for (const [worker, atMs] of workers) {
+    if (atMs > sign.nowMs) workers.set(worker, sign.nowMs);
+    else if (atMs <= sign.nowMs - sign.ttlMs) workers.delete(worker);
+  }
   return workers.size;
 }

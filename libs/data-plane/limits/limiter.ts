@@ -3,7 +3,7 @@
  * other request of the same turn of the event loop. While Redis does not answer, the policy of the operator decides.
  */
 import type { Cluster, Redis } from 'ioredis';
-import { holds, type LimitScope } from '@llmproxy/limit-state';
+import { holds, leaseMs, type LimitScope } from '@llmproxy/limit-state';
 import { systemClock, type Clock } from '@llmproxy/time';
 import { Batches } from './batches.ts';
 import type { Granted, Refused, Unavailable } from './core/admission.ts';
@@ -66,7 +66,6 @@ export interface Limiter {
   close(): Promise<void>;
 }
 
-const leaseMs = 30_000;
 const renewEveryMs = 250;
 const signEveryMs = 5000;
 const firstSignMsMax = 1000;

@@ -56,18 +56,26 @@ const step = fc.oneof(
     arbitrary: fc.record({ op: fc.constantFrom('undo' as const, 'renew' as const), pick: fc.nat() }),
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('reap' as const), pick: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ op: fc.constant('reset' as const), pick: fc.nat() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('reset' as const),
+      pick: fc.nat(),
+      periodStartMs: fc.oneof(fc.integer({ min: 0, max: 9 }), fc.constant(4_000_000_000_000)),
+    }),
+  },
 );
 
 export type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** Each entry: how long after the one before, and up to five ops. The clock may go back a little, as in a failover. */
+/** Each entry: how long after the one before, and up to five ops. The clock may go back: a little, as in a failover, or for years. */
 export const randomHistory = fc.array(
   fc.tuple(
     fc.oneof(
       { weight: 6, arbitrary: fc.integer({ min: 0, max: 2_000 }) },
       { weight: 3, arbitrary: fc.integer({ min: 0, max: 70_000 }) },
       { weight: 1, arbitrary: fc.integer({ min: -5_000, max: 300_000 }) },
+      { weight: 1, arbitrary: fc.constantFrom(-60_000, -3_600_000, -100_000_000_000, 100_000_000_000) },
     ),
     fc.array(step, { minLength: 1, maxLength: 5 }),
   ),
@@ -118,7 +126,7 @@ export class History {
       case 'reap':
         return [{ op: 'reap', scope: one.pick % 4, max: 1 + (one.pick % 3) }];
       case 'reset':
-        return [{ op: 'reset', scope: one.pick % 4, periodStartMs: one.pick % 10 }];
+        return [{ op: 'reset', scope: one.pick % 4, periodStartMs: one.periodStartMs }];
       default: {
         const lease = this.granted[one.pick % Math.max(1, this.granted.length)];
         return lease === undefined ? [] : [{ ...one, lease }];

@@ -4,8 +4,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LimitScope } from './core/batch.ts';
 import { transactInMemory, type Store } from './core/model.ts';
+import type { Rates } from './core/open-scope.ts';
 import { limitKeys, transact } from './index.ts';
 import { History, randomHistory, randomScopes } from './random-history.ts';
+
+type Rate = Rates[keyof Rates];
 
 let place: Awaited<ReturnType<typeof redisForTests>>;
 let redis: ReturnType<typeof connectRedis>;
@@ -22,19 +25,30 @@ afterAll(async () => {
 
 async function stored(tags: readonly string[]) {
   const of = async (tag: string) => {
-    const leases = await redis.zrange(limitKeys.leases(tag), 0, -1);
-    const { used = '0', reserved = '0', end = '0' } = await redis.hgetall(limitKeys.quota(tag));
-    return { leases: leases.sort(), used: Number(used), reserved: Number(reserved), end: Number(end) };
+    const leases = await redis.zrange(limitKeys.leases(tag), 0, -1, 'WITHSCORES');
+    const rates = await redis.getBuffer(limitKeys.rates(tag));
+    const quota = await redis.hgetall(limitKeys.quota(tag));
+    const numbers = ['used', 'reserved', 'start', 'end'].map((field) => Number(quota[field] ?? 0));
+    return { leases: leases.sort(), rates: rates && doublesOf(rates), quota: numbers };
   };
   return Promise.all(tags.map(of));
 }
 
+const doublesOf = (bytes: Buffer) => Array.from({ length: 8 }, (_, at) => bytes.readDoubleLE(8 * at));
+
 const inMemory = (store: Store, tags: readonly string[]) =>
   tags.map((tag) => {
-    const scope = store.get(tag);
-    const { used = 0, reserved = 0, endMs: end = 0 } = scope?.quota ?? {};
-    return { leases: [...(scope?.leases.keys() ?? [])].sort(), used, reserved, end };
+    const { leases = new Map<string, number>(), rates, quota } = store.get(tag) ?? {};
+    const { used = 0, reserved = 0, startMs = 0, endMs = 0 } = quota ?? {};
+    return {
+      leases: [...leases].flatMap(([name, expiryMs]) => [name, String(expiryMs)]).sort(),
+      rates: rates === undefined ? null : [rates.bucket, rates.requests, rates.tokens].flatMap(doubles),
+      quota: [used, reserved, startMs, endMs],
+    };
   });
+
+const doubles = (rate: Rate): number[] =>
+  'level' in rate ? [rate.level, rate.atMs] : [rate.startMs, rate.previous, rate.current];
 
 test('the script and its model agree on every reply and on all that they keep', async () => {
   await fc.assert(

@@ -3,6 +3,8 @@
 export interface StoredScope {
   /** Leases that have expired. */
   readonly expiredLeases: number;
+  /** Leases that last longer than any made now: a clock has gone back. Reaping shortens them. */
+  readonly overlongLeases: number;
   /** End of the quota period that is stored, ms since 1970; null where none ends. */
   readonly periodEndMs: number | null;
   /** Whether there are leases, expired or not, or a quota. */
@@ -26,10 +28,11 @@ export interface Duties {
 const quietMs = 120_000;
 
 export function dutiesOf(scope: StoredScope, nowMs: number): Duties {
-  const { expiredLeases, periodEndMs, hasState, lastUseMs } = scope;
+  const { expiredLeases, overlongLeases, periodEndMs, hasState, lastUseMs } = scope;
   return {
-    reap: expiredLeases > 0,
+    reap: expiredLeases + overlongLeases > 0,
     resetToMs: periodEndMs !== null && periodEndMs <= nowMs ? periodEndMs : null,
-    forget: !hasState && nowMs - lastUseMs > quietMs,
+    // A use to come was noted by a clock that has gone back since.
+    forget: !hasState && Math.abs(nowMs - lastUseMs) > quietMs,
   };
 }

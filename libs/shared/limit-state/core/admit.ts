@@ -1,7 +1,7 @@
 /** Whether a request fits all its scopes; if so it is charged to each, if not to none. */
 import type { Admitted, Figure, Hold, LimitName, LimitOp, LimitScope, Refusal, Refused } from './batch.ts';
-import { expiredLeases, has } from './leases.ts';
-import { count, expire, hold, type OpenScope } from './open-scope.ts';
+import { has } from './leases.ts';
+import { count, hold, purge, type OpenScope } from './open-scope.ts';
 import { quotaWaitMs, soonMs } from './quota.ts';
 import { never, windowLeft, windowWaitMs } from './sliding-window.ts';
 import { bucketLeft, bucketWaitMs } from './token-bucket.ts';
@@ -38,7 +38,7 @@ interface Asked extends Opinion {
 }
 
 export function admit(op: Admit, opened: Opened): Admitted | Refused {
-  const ask = (at: number): Asked => ({ at, ...opinion(scopeAt(opened, at), op.tokens, opened.nowMs) });
+  const ask = (at: number): Asked => ({ at, ...opinion(scopeAt(opened, at), op.tokens, opened) });
   const base = op.scopes.map(ask);
   const refusing = longest(base);
   const alternative = refusing === undefined ? choose(op.alternatives ?? [], ask) : undefined;
@@ -88,11 +88,11 @@ function choose(alternatives: readonly number[], ask: (at: number) => Asked): As
 }
 
 /** Before a scope refuses, those of its leases that have expired are ended. */
-function opinion(scope: OpenScope, tokens: number, nowMs: number): Opinion {
-  const byRates = ratesRefusal(scope, tokens, nowMs);
+function opinion(scope: OpenScope, tokens: number, opened: Opened): Opinion {
+  const byRates = ratesRefusal(scope, tokens, opened.nowMs);
   const byQuota = quotaRefusal(scope, tokens);
-  if ((byRates ?? byQuota) !== undefined && hasRoomAfterPurge(scope, nowMs)) {
-    return opinion(scope, tokens, nowMs);
+  if ((byRates ?? byQuota) !== undefined && hasRoomAfterPurge(scope, opened)) {
+    return opinion(scope, tokens, opened);
   }
   return enforce(scope.rules, byRates, byQuota);
 }
@@ -111,12 +111,10 @@ function enforce(
   };
 }
 
-function hasRoomAfterPurge(scope: OpenScope, nowMs: number): boolean {
+function hasRoomAfterPurge(scope: OpenScope, opened: Opened): boolean {
   if (scope.isPurged) return false;
   scope.isPurged = true;
-  const expired = expiredLeases(scope.leases, nowMs, purgedMax);
-  expire(scope, expired);
-  return expired.length > 0;
+  return purge(scope, { ...opened, max: purgedMax }) > 0;
 }
 
 function quotaRefusal({ rules: { quota }, quota: state }: OpenScope, tokens: number): Wait | undefined {

@@ -87,6 +87,9 @@ export type LimitOp =
   /** Begins a quota period that the scope has not begun yet. Idempotent. */
   | { readonly op: 'reset'; readonly scope: number; readonly periodStartMs: number };
 
+/** How long a lease of a gateway lasts without being renewed. */
+export const leaseMs = 30_000;
+
 export interface Batch {
   /** How long a lease lasts without being renewed. */
   readonly leaseMs: number;

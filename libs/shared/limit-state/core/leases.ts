@@ -33,10 +33,17 @@ export function termsOf(name: string): LeaseTerms {
 export const has = (flags: number, flag: keyof typeof holds): boolean => (flags & holds[flag]) !== 0;
 
 /** Up to `max` of those that have expired, the oldest first, in the order of Redis. */
-export function expiredLeases(leases: Leases, nowMs: number, max: number): string[] {
-  const expired: [name: string, expiryMs: number][] = [];
-  for (const lease of leases) if (lease[1] <= nowMs) expired.push(lease);
-  return expired
+export const expiredLeases = (leases: Leases, nowMs: number, max: number): string[] =>
+  first(leases, max, (expiryMs) => expiryMs <= nowMs);
+
+/** Up to `max` of those that last longer than one made now could: a clock that has gone back gave them their expiry. */
+export const overlongLeases = (leases: Leases, expiryMs: number, max: number): string[] =>
+  first(leases, max, (lasts) => lasts > expiryMs);
+
+function first(leases: Leases, max: number, isMeant: (expiryMs: number) => boolean): string[] {
+  const found: [name: string, expiryMs: number][] = [];
+  for (const lease of leases) if (isMeant(lease[1])) found.push(lease);
+  return found
     .sort(([a, x], [b, y]) => x - y || (a < b ? -1 : 1))
     .slice(0, max)
     .map(([name]) => name);

@@ -1,13 +1,13 @@
 /** The script in TypeScript: what tests hold it to, and what limits while Redis is away. */
 import { admit, type Opened } from './admit.ts';
 import type { Batch, Hold, Lease, LimitOp, LimitReply } from './batch.ts';
-import { expiredLeases, has, leaseName, type LeaseTerms } from './leases.ts';
+import { has, leaseName, type LeaseTerms } from './leases.ts';
 import {
   closeScope,
   count,
-  expire,
   hold,
   openScope,
+  purge,
   replaceEstimate,
   type OpenScope,
   type StoredScope,
@@ -49,9 +49,7 @@ function run(op: LimitOp, opened: Opened): LimitReply {
       });
     case 'reap': {
       const scope = opened.scopes[op.scope];
-      const names = scope ? expiredLeases(scope.leases, opened.nowMs, op.max) : [];
-      if (scope) expire(scope, names);
-      return names.length;
+      return scope ? purge(scope, { ...opened, max: op.max }) : 0;
     }
     case 'reset':
       return reset(opened.scopes[op.scope], op.periodStartMs);

@@ -1,7 +1,7 @@
 /** A scope of a batch while its ops run: what is stored, as of now, and whether it has changed. */
 import type { LimitScope } from './batch.ts';
-import { has, leaseName, termsOf, type LeaseTerms } from './leases.ts';
-import { currentQuota, settledQuota, type QuotaState } from './quota.ts';
+import { expiredLeases, has, leaseName, overlongLeases, termsOf, type LeaseTerms } from './leases.ts';
+import { currentQuota, isBegunAhead, settledQuota, type QuotaState } from './quota.ts';
 import { amended, emptyWindow, rolled, type SlidingWindow } from './sliding-window.ts';
 import { refilled, taken, unusedBucket, type Bucket, type BucketRules } from './token-bucket.ts';
 import { burstOf, hasRates } from './wire.ts';
@@ -45,11 +45,12 @@ export function openScope(rules: LimitScope, stored: StoredScope | undefined, no
     rules,
     bucketRules,
     rates: currentRates(rules, stored?.rates, bucketRules, nowMs),
-    ratesChanged: false,
+    // What a clock that has gone back wrote is corrected for good, by a refusal too.
+    ratesChanged: isAhead(stored?.rates, nowMs),
     leases,
     isPurged: false,
-    quota: currentQuota(stored?.quota, rules.quota, leases.size),
-    quotaChanged: false,
+    quota: currentQuota(stored?.quota, rules.quota, { inFlight: leases.size, nowMs }),
+    quotaChanged: isBegunAhead(stored?.quota, rules.quota, nowMs),
   };
 }
 
@@ -69,11 +70,16 @@ function currentRates(
   if (limits === undefined ? stored === undefined : !hasRates(limits)) return undefined;
   const { bucket, requests, tokens } = stored ?? unusedRates;
   return {
-    bucket: bucketRules ? refilled(bucket, bucketRules, nowMs) : bucket,
+    bucket: bucketRules
+      ? refilled(bucket, bucketRules, nowMs)
+      : { ...bucket, atMs: Math.min(bucket.atMs, nowMs) },
     requests: rolled(requests, nowMs),
     tokens: rolled(tokens, nowMs),
   };
 }
+
+const isAhead = (rates: Rates | undefined, nowMs: number): boolean =>
+  rates !== undefined && Math.max(rates.bucket.atMs, rates.requests.startMs, rates.tokens.startMs) > nowMs;
 
 /** Counts requests and tokens, or gives them back (negative) in the window of `atMs`. */
 export function count(scope: OpenScope, requests: number, tokens: number, atMs: number): void {
@@ -99,10 +105,20 @@ export function replaceEstimate(scope: OpenScope, { flags, tokens, atMs }: Lease
 export const hold = (scope: OpenScope, id: string, terms: LeaseTerms, expiryMs: number): void =>
   void scope.leases.set(leaseName(id, terms), expiryMs);
 
-/** Ends these leases and gives back what they held. */
-export function expire(scope: OpenScope, names: readonly string[]): void {
+export interface Purge {
+  readonly nowMs: number;
+  readonly leaseMs: number;
+  readonly max: number;
+}
+
+/** Ends up to `max` expired leases and gives back what they held; returns how many. */
+export function purge(scope: OpenScope, { nowMs, leaseMs, max }: Purge): number {
+  const { leases } = scope;
+  for (const name of overlongLeases(leases, nowMs + leaseMs, max)) leases.set(name, nowMs + leaseMs);
+  const names = expiredLeases(leases, nowMs, max);
   for (const name of names) {
-    scope.leases.delete(name);
+    leases.delete(name);
     replaceEstimate(scope, termsOf(name), 0);
   }
+  return names.length;
 }

@@ -19,9 +19,15 @@ test.each([
     1,
     { ...stored, startMs: 9000, endMs: 0 },
   ],
+  [
+    'that was begun far ahead of its time goes back to the period that is asked for, and keeps what was used',
+    { ...stored, startMs: 8_000_000, endMs: 0 },
+    1,
+    stored,
+  ],
   ['has nothing reserved where nobody holds a lease', stored, 0, { ...stored, reserved: 0 }],
 ])('a quota %s', (_, state, inFlight, expected) => {
-  expect(currentQuota(state, quota, inFlight)).toEqual(expected);
+  expect(currentQuota(state, quota, { inFlight, nowMs: 6000 })).toEqual(expected);
 });
 
 test.each([

@@ -14,11 +14,28 @@ export interface QuotaState {
 /** What is held will be given back, nobody knows when. */
 export const soonMs = 1000;
 
+/** Clocks of gateways and of Redis differ by less. */
+const aheadMs = 3_600_000;
+
+/**
+ * Whether a clock that ran ahead began a period whose time is far from come: nothing would be reset before it comes. Then
+ * the period that is asked for takes its place, and what was used stays.
+ */
+export const isBegunAhead = (
+  stored: QuotaState | undefined,
+  quota: Quota | undefined,
+  nowMs: number,
+): boolean =>
+  stored !== undefined &&
+  quota !== undefined &&
+  stored.startMs > quota.periodStartMs &&
+  stored.startMs > nowMs + aheadMs;
+
 /** The state as of the running period; undefined when nothing is stored and no quota is given. */
 export function currentQuota(
   stored: QuotaState | undefined,
   quota: Quota | undefined,
-  inFlight: number,
+  { inFlight, nowMs }: { readonly inFlight: number; readonly nowMs: number },
 ): QuotaState | undefined {
   const state =
     stored ?? (quota && { used: quota.used, reserved: 0, startMs: quota.periodStartMs, endMs: 0 });
@@ -28,7 +45,7 @@ export function currentQuota(
   if (quota === undefined) return { ...state, reserved };
   const hasPassed = state.startMs < quota.periodStartMs;
   const used = hasPassed ? 0 : state.used;
-  const startMs = hasPassed ? quota.periodStartMs : state.startMs;
+  const startMs = hasPassed || isBegunAhead(stored, quota, nowMs) ? quota.periodStartMs : state.startMs;
   return { used, reserved, startMs, endMs: endOf(quota, startMs) ?? state.endMs };
 }
 

@@ -14,7 +14,7 @@ export const windowMs = 60_000;
 export const never = -1;
 export const emptyWindow: SlidingWindow = { startMs: 0, previous: 0, current: 0 };
 
-/** The window as of now. A clock that went back (a failover) restarts it and forgets nothing. */
+/** The window as of now. A clock that went back (a failover) restarts it and forgets nothing; that is to be stored. */
 export function rolled({ startMs, previous, current }: SlidingWindow, nowMs: number): SlidingWindow {
   const start = Math.min(startMs, nowMs);
   const age = nowMs - start;

@@ -31,9 +31,16 @@ local function release(s, name)
   return true
 end
 
+-- No lease lasts longer than one made now: such an expiry is of a clock that has gone back.
+local function shorten(s, count)
+  local names = call('ZRANGEBYSCORE', s.leases, '(' .. expiry, '+inf', 'LIMIT', 0, count)
+  for _, name in ipairs(names) do call('ZADD', s.leases, expiry, name) end
+end
+
 -- Ends up to `count` expired leases and gives back what they held.
 local function purge(s, count)
   if not s.leases then return 0 end
+  shorten(s, count)
   local names = call('ZRANGEBYSCORE', s.leases, '-inf', now_text:sub(1, -2), 'LIMIT', 0, count)
   if #names == 0 then return 0 end
   call('ZREM', s.leases, unpack(names))

@@ -1,6 +1,7 @@
 -- Limits, 2 of 8: scopes of the batch, each read once before the ops and written once after them.
 -- Rates are eight doubles: level and time of the bucket; start, previous, current of requests (r) and of tokens (t).
 local DOUBLES, RATES_BYTES = '<dddddddd', 64
+local AHEAD = 3600000 -- clocks of gateways and of Redis differ by less
 local batch, position, keys_taken = cjson.decode(ARGV[3]), 0, 0
 local scopes = {}
 
@@ -16,11 +17,14 @@ local function next_key()
 end
 
 -- The level is in thousandths of a request, so that whole rates need no fractions. `at` 0: never used, full.
+-- Times to come are of a clock that has gone back. They become now and are stored, by a refusal too: else nothing would
+-- age until the clock is where it was.
 local function read_rates(s, rule)
   local stored = call('GET', s.rates)
   if stored and #stored == RATES_BYTES then
     s.is_stored = true
     s.level, s.at, s.rs, s.rp, s.rc, s.ts, s.tp, s.tc = unpack_doubles(DOUBLES, stored)
+    if s.at > now or s.rs > now or s.ts > now then s.at, s.rates_changed = min(s.at, now), true end
   end
   if rule.rps >= 0 then
     local full = rule.burst * 1000
@@ -38,6 +42,8 @@ local function read_quota(s)
   s.used, s.start = tonumber(stored[1] or s.seed), start >= 0 and start or s.period or 0
   s.reserved = s.in_flight > 0 and tonumber(stored[2] or 0) or 0
   if s.period and s.start < s.period then s.used, s.start = 0, s.period end
+  -- A period that is far from begun was started by a clock that ran ahead: nothing would be reset before its time.
+  if s.period and s.start > s.period and s.start > now + AHEAD then s.start, s.quota_changed = s.period, true end
   s.ends = max(0, ends)
   if s.period_end and (s.period_end == 0 or s.period_end > s.start) then s.ends = s.period_end end
   s.period_changed = s.start ~= start or s.ends ~= ends
