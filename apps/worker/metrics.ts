@@ -4,6 +4,8 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 export interface WorkerMetrics {
   /** Counts an attempt that ended. */
   count(reporter: string, outcome: DeliveryOutcome, events: number): void;
+  /** Counts a job that had lost its data. */
+  countJobWithoutData(queue: string): void;
 }
 
 export interface Queues {
@@ -33,7 +35,14 @@ export function workerMetrics(registry: Registry, webhooks: ReadonlySet<string>)
     labelNames: ['reporter', 'outcome'],
     registers,
   });
+  const withoutData = new Counter({
+    name: 'llmproxy_jobs_without_data_total',
+    help: 'Jobs whose data was gone from Redis, evicted for instance; what they held is lost.',
+    labelNames: ['queue'],
+    registers,
+  });
   return {
+    countJobWithoutData: (queue) => withoutData.inc({ queue }),
     count(reporter, outcome, events) {
       deliveries.inc({ reporter, outcome }, events);
       if (!webhooks.has(reporter)) return;

@@ -34,8 +34,9 @@ export async function openWorker({
   const registry = new Registry();
   const webhooks = config.usage.reporters.filter(({ type }) => type === 'webhook').map(({ name }) => name);
   const metrics = workerMetrics(registry, new Set(webhooks));
-  const delivery = openDelivery({ redis, reporters: reportersOf(config), log, onOutcome: metrics.count });
-  const consumer = openUsageConsumer({ redis, log, handle: delivery.fanOut });
+  const { count: onOutcome, countJobWithoutData: onJobWithoutData } = metrics;
+  const delivery = openDelivery({ redis, reporters: reportersOf(config), log, onOutcome, onJobWithoutData });
+  const consumer = openUsageConsumer({ redis, log, handle: delivery.fanOut, onJobWithoutData });
   watchQueues(registry, { usageDepth: consumer.depth, reporters: delivery.states });
   watchEventLoopLag(registry);
 

@@ -1,6 +1,6 @@
 /** Deliveries that failed for the last time: to look at, and to try again once the receiver is well. */
 import { bullPrefix, closeRedis, connectForQueues, type RedisTarget } from '@llmproxy/redis';
-import { deliveryQueueName, type UsageEvent } from '@llmproxy/usage-queue';
+import { deliveryQueueName, isWithoutData, type UsageEvent } from '@llmproxy/usage-queue';
 import { Queue, type Job } from 'bullmq';
 
 export interface DeadLetter {
@@ -41,7 +41,9 @@ export function openDeadLetters(options: { redis: RedisTarget }): DeadLetters {
   };
   return {
     listDeadLetters: (reporter, { limit = page } = {}) =>
-      withQueue(reporter, async (queue) => (await queue.getFailed(0, limit - 1)).map(asDeadLetter)),
+      withQueue(reporter, async (queue) =>
+        (await queue.getFailed(0, limit - 1)).filter(hasData).map(asDeadLetter),
+      ),
     replayDeadLetters: (reporter, ids) =>
       withQueue(reporter, (queue) => (ids === 'all' ? replayAll(queue) : replayThese(queue, ids))),
     close: () => closeRedis(connection),
@@ -70,14 +72,20 @@ async function replayAll(queue: Queue<UsageEvent[]>): Promise<number> {
   let replayed = 0;
   for (let skipped = 0; ;) {
     const jobs = await queue.getJobs(['failed'], skipped, skipped + page - 1, true);
-    const dead = jobs.filter((job) => (job.finishedOn ?? 0) <= startedMs);
-    if (dead.length === 0) return replayed;
+    const letters = jobs.filter(hasData);
+    const lost = jobs.length - letters.length;
+    const dead = letters.filter((job) => (job.finishedOn ?? 0) <= startedMs);
+    if (dead.length + lost === 0) return replayed;
+    skipped += lost;
     for (const job of dead) {
       if (await replay(job)) replayed += 1;
       else skipped += 1;
     }
   }
 }
+
+/** Not so where Redis has lost a letter, evicted for instance, and kept its id. */
+const hasData = (job: Job | undefined): job is Job => job !== undefined && !isWithoutData(job);
 
 /** False when another replay was faster. */
 async function replay(job: Job): Promise<boolean> {

@@ -4,6 +4,7 @@
  */
 import { bullPrefix, type RedisClient } from '@llmproxy/redis';
 import { deliveryQueueName, queueDepth, type QueueLog, type UsageEvent } from '@llmproxy/usage-queue';
+import { forgotten, isWithoutData, tellsJobsWithoutData } from '@llmproxy/usage-queue';
 import { Queue, WaitingError, Worker, type Job, type JobsOptions } from 'bullmq';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterDelivery, afterFailure, type ReporterHealth } from './core/reporter-health.ts';
@@ -18,6 +19,7 @@ export interface DeliveryQueueOptions {
   reporter: Reporter;
   log: QueueLog;
   onOutcome(reporter: string, outcome: DeliveryOutcome, events: number): void;
+  onJobWithoutData?: ((queue: string) => void) | undefined;
 }
 
 /** Dead letters are kept for 14 days and up to 10,000 deliveries per reporter; the oldest go first. */
@@ -36,6 +38,7 @@ export class DeliveryQueue {
   readonly #options: DeliveryQueueOptions;
   readonly #queue: Queue<UsageEvent[]>;
   readonly #worker: Worker<UsageEvent[], void>;
+  readonly #tellLoss: () => void;
   readonly #closing = new AbortController();
   #health: ReporterHealth = { state: 'delivering' };
 
@@ -43,6 +46,7 @@ export class DeliveryQueue {
     const { connection, reporter } = options;
     const name = deliveryQueueName(reporter.name);
     this.#options = options;
+    this.#tellLoss = tellsJobsWithoutData(name, options.log, options.onJobWithoutData);
     this.#queue = new Queue(name, {
       connection,
       prefix: bullPrefix,
@@ -56,6 +60,7 @@ export class DeliveryQueue {
       lockDuration: lockMs,
       stalledInterval: stalledCheckMs,
       runRetryDelay: 1_000,
+      removeOnComplete: forgotten,
       settings: { backoffStrategy: (attempt, _type, cause) => this.#pauseMs(attempt, cause) },
     });
     // Outages of Redis are told by the connection, failed deliveries by #failed.
@@ -106,6 +111,7 @@ export class DeliveryQueue {
   }
 
   async #deliver(job: Job<UsageEvent[]>, token: string | undefined): Promise<void> {
+    if (isWithoutData(job)) return this.#tellLoss();
     const { reporter, onOutcome } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
       try {

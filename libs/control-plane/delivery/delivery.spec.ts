@@ -1,6 +1,6 @@
 import { redisClusterForTests, redisForTests } from '@llmproxy/real-services';
-import type { RedisTarget } from '@llmproxy/redis';
-import type { UsageEvent } from '@llmproxy/usage-queue';
+import { bullPrefix, closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
+import { deliveryQueueName, type UsageEvent } from '@llmproxy/usage-queue';
 import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
@@ -105,17 +105,19 @@ const kinds = [
 function deliver(redis: RedisTarget, reporters: Reporter[]) {
   const told: string[] = [];
   const outcomes: Record<string, number> = {};
+  const withoutData: string[] = [];
   const tell = (fields: object, message: string) => void told.push(`${message} ${JSON.stringify(fields)}`);
   const delivery = openDelivery({
     redis,
     reporters,
     log: { info: tell, warn: tell, error: tell },
+    onJobWithoutData: (queue) => withoutData.push(queue),
     onOutcome: (reporter, outcome, events) => {
       outcomes[`${reporter} ${outcome}`] = (outcomes[`${reporter} ${outcome}`] ?? 0) + events;
     },
   });
   onTestFinished(() => delivery.close(2_000));
-  return { ...delivery, told, outcomes };
+  return { ...delivery, told, outcomes, withoutData };
 }
 
 function deadLettersOf(redis: RedisTarget) {
@@ -257,3 +259,45 @@ test.each(kinds)(
     await expect.poll(() => store.taken, patient).toEqual([event.event_id]);
   },
 );
+
+/** Deletes what jobs hold and leaves their ids where they are, as an evicting Redis does. */
+async function loseJobs(target: RedisTarget, reporter: string, ids: readonly string[]): Promise<void> {
+  const redis = connectRedis({ ...target, connectionName: 'spec', whenDown: 'queue' });
+  try {
+    const names = ids.map((id) => `${bullPrefix}:${deliveryQueueName(reporter)}:${id}`);
+    expect(await redis.del(...names)).toBe(ids.length);
+  } finally {
+    await closeRedis(redis);
+  }
+}
+
+test('deliveries whose data is gone from Redis are counted and told once, and hold up no other', async () => {
+  const redis = await freshRedis();
+  const away = flaky('ledger');
+  const { fanOut, states, told, outcomes, withoutData } = deliver(redis, [away.reporter]);
+  const batches = Array.from({ length: 5 }, (_, index) => ({ id: `batch-${index}`, event: usageEvent() }));
+  for (const { id, event } of batches) await fanOut([event], id);
+  await expect.poll(() => outcomes['ledger retried'] ?? 0, patient).toBeGreaterThan(0);
+  await loseJobs(redis, 'ledger', ['batch-1', 'batch-2', 'batch-3']);
+  away.away = false;
+  await expect.poll(() => outcomes['ledger delivered'], patient).toBe(2);
+  await expect.poll(() => withoutData, patient).toEqual(Array(3).fill('usage-ledger'));
+  await expect.poll(states, patient).toMatchObject([{ depth: 0, deadLetters: 0 }]);
+  expect(away.taken).toEqual([batches[0]?.event.event_id, batches[4]?.event.event_id]);
+  expect(told.filter((line) => line.includes('lost their data'))).toHaveLength(1);
+});
+
+test('a dead letter whose data is gone from Redis is neither listed nor in the way of the others', async () => {
+  const redis = await freshRedis();
+  const { url } = await receiver(400);
+  const { fanOut, states } = deliver(redis, [webhook(url, { attemptsMax: 1 })]);
+  const events = [usageEvent(), usageEvent(), usageEvent()];
+  await fanOut(events, 'batch-1');
+  await expect.poll(states, patient).toMatchObject([{ deadLetters: 3 }]);
+  const [lost, ...kept] = events.map(({ event_id }) => event_id);
+  await loseJobs(redis, 'billing', [lost ?? '']);
+  const letters = deadLettersOf(redis);
+  const listed = (await letters.listDeadLetters('billing')).map(({ id }) => id);
+  expect(listed.toSorted()).toEqual(kept.toSorted());
+  expect(await letters.replayDeadLetters('billing', 'all')).toBe(2);
+});

@@ -11,6 +11,8 @@ export interface DeliveryOptions {
   log: QueueLog;
   /** Hears of every attempt that ended. */
   onOutcome?(reporter: string, outcome: DeliveryOutcome, events: number): void;
+  /** Hears of every job that has lost its data in Redis. */
+  onJobWithoutData?(queue: string): void;
 }
 
 export interface ReporterState {
@@ -36,11 +38,12 @@ export interface Delivery {
 
 /** Starts delivering; returns at once, whether Redis and the reporters are there or not. */
 export function openDelivery(options: DeliveryOptions): Delivery {
-  const { redis, reporters, log, onOutcome = () => undefined } = options;
+  const { redis, reporters, log, onOutcome = () => undefined, onJobWithoutData } = options;
   const connection = connectForQueues({ ...redis, connectionName: 'llmproxy delivery' });
   connection.setMaxListeners(0); // every queue listens
   const queues = reporters.map((reporter) => {
-    return { name: reporter.name, queue: new DeliveryQueue({ connection, reporter, log, onOutcome }) };
+    const queue = new DeliveryQueue({ connection, reporter, log, onOutcome, onJobWithoutData });
+    return { name: reporter.name, queue };
   });
   return {
     ready: async () => void (await Promise.all(queues.map(({ queue }) => queue.ready()))),

@@ -109,6 +109,7 @@ function startWorker(
   const worker = new Worker<Tick>(queueName, (job) => tick(job.data.backend), {
     connection: redis,
     prefix: bullPrefix,
+    removeOnComplete: { count: 0 }, // also what has lost its own options, evicted from Redis
     // A slot for each probe that hangs until its timeout, and some for ticks that find their backend busy.
     concurrency: backends.length + 8,
   });

@@ -68,6 +68,7 @@ function startWorker(sweep: Sweep, { redis, signal }: { redis: RedisClient; sign
   const worker = new Worker(queueName, () => sweep(signal).catch(() => undefined), {
     connection: redis,
     prefix: bullPrefix,
+    removeOnComplete: { count: 0 }, // also what has lost its own options, evicted from Redis
   });
   worker.on('error', () => undefined);
   return worker;

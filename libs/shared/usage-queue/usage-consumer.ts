@@ -3,6 +3,7 @@ import { bullPrefix, type RedisClient } from '@llmproxy/redis';
 import { UnrecoverableError, Worker, type Job } from 'bullmq';
 import { asBatch } from './batch.ts';
 import { connectWaiting, untilGone, type QueueRedis } from './queue-connection.ts';
+import { forgotten, isWithoutData, tellsJobsWithoutData } from './jobs-without-data.ts';
 import { queueDepth } from './queue-depth.ts';
 import { usageQueueName } from './queue-names.ts';
 import type { QueueLog } from './queue-log.ts';
@@ -13,6 +14,8 @@ export type UsageConsumerOptions = QueueRedis & {
   /** Called once per batch, and again if it rejected or its process died: must be idempotent. */
   handle(events: UsageEvent[], batchId: string): Promise<void>;
   log: QueueLog;
+  /** Called for each job that has lost its data in Redis; it is told in the log, and not tried again. */
+  onJobWithoutData?(queue: string): void;
   /** Batches handled at once. Default 4. */
   concurrency?: number;
 };
@@ -38,7 +41,9 @@ const retryMsMax = 60_000;
 /** Starts consuming; returns at once, whether Redis is there or not. */
 export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer {
   const redis = connectWaiting(options);
+  const tellLoss = tellsJobsWithoutData(usageQueueName, options.log, options.onJobWithoutData);
   const handle = async (job: Job<unknown>): Promise<void> => {
+    if (isWithoutData(job)) return tellLoss();
     await options.handle(eventsOf(job), job.id ?? '');
   };
   const worker = new Worker<unknown, void>(usageQueueName, handle, {
@@ -49,6 +54,7 @@ export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer 
     lockDuration: lockMs,
     stalledInterval: stalledCheckMs,
     runRetryDelay: 1_000,
+    removeOnComplete: forgotten,
     settings: { backoffStrategy: (attempt) => Math.min(1_000 * 2 ** Math.min(attempt - 1, 10), retryMsMax) },
   });
   worker.on('error', () => undefined); // an outage is told once, by the connection's events

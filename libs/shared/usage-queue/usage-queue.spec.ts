@@ -216,3 +216,30 @@ test('what is no batch goes to the failed set and blocks nothing', async () => {
   await expect.poll(() => handled, patient).toEqual(onceEach([event]));
   await expect.poll(() => queue.getFailedCount(), patient).toBe(1);
 });
+
+test('batches whose data is gone from Redis are told once, not kept, and hold up no other', async () => {
+  const target = await freshRedis();
+  const producer = produce(target, { batchMax: 1 });
+  const events = someEvents(5);
+  for (const event of events) producer.push(event);
+  await producer.flush();
+  const redis = connectRedis({ ...target, connectionName: 'spec', whenDown: 'queue' });
+  onTestFinished(() => closeRedis(redis));
+  const [kept, ...lost] = (await redis.lrange(`${bullPrefix}:usage:wait`, 0, -1)).toReversed();
+  await redis.del(...lost.map((id) => `${bullPrefix}:usage:${id}`));
+  const told: string[] = [];
+  const withoutData: string[] = [];
+  const handled: string[] = [];
+  const consumer = openUsageConsumer({
+    redis: target,
+    log: { ...silent, error: (_, message) => void told.push(message) },
+    handle: (_, id) => Promise.resolve(void handled.push(id)),
+    onJobWithoutData: (queue) => withoutData.push(queue),
+  });
+  onTestFinished(() => consumer.close(1_000));
+  await expect.poll(() => withoutData, patient).toEqual(Array(4).fill('usage'));
+  await expect.poll(() => depth(target), patient).toBe(0);
+  expect(handled).toEqual([kept]);
+  expect(told).toEqual(['jobs have lost their data in Redis: evicted? what they held is lost']);
+  expect(await redis.exists(...lost.map((id) => `${bullPrefix}:usage:${id}`))).toBe(0);
+});
