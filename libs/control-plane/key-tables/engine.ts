@@ -1,5 +1,7 @@
 import type { Dialect } from './core/select-key.ts';
 
+export { errorField } from '@llmproxy/sql-connections';
+
 export type KeyDatabase = Readonly<
   { name: string } & (
     { driver: 'sqlite'; path: string } | { driver: 'postgres' | 'mysql'; url: string; connectionsMax: number }
@@ -21,9 +23,4 @@ export interface Engine {
   /** What went wrong, for operators; never the driver's own words, which may quote the key. */
   describe(cause: unknown): string;
   close(): Promise<void>;
-}
-
-/** A property of an error object of unknown make. */
-export function errorField(cause: unknown, field: string): unknown {
-  return typeof cause === 'object' && cause !== null ? (cause as Record<string, unknown>)[field] : undefined;
 }

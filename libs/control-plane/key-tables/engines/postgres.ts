@@ -1,8 +1,8 @@
+import { openPostgresPool, StatementPooling, type PostgresPool } from '@llmproxy/sql-connections';
 import pg from 'pg';
 import { plainInteger, rfc3339 } from '../core/field-value.ts';
 import { errorField, type Engine, type Row } from '../engine.ts';
 
-const connectMs = 5_000;
 /** More than the statement may take: the server's own answer comes first. */
 const graceMs = 1_000;
 const dataException = '22';
@@ -32,15 +32,12 @@ const types = {
 };
 
 export function postgresEngine(url: string, connectionsMax: number): Engine {
-  const pool = new pg.Pool({
-    connectionString: url,
-    max: connectionsMax,
-    connectionTimeoutMillis: connectMs,
-    keepAlive: true,
-    application_name: 'llmproxy key-lookup',
+  const pool = openPostgresPool({
+    url,
+    connectionsMax,
+    applicationName: 'llmproxy key-lookup',
     types: types as pg.CustomTypesConfig,
   });
-  pool.on('error', () => undefined); // an idle connection that breaks is replaced at the next lookup
   return {
     dialect: {
       quote: '"',
@@ -52,6 +49,7 @@ export function postgresEngine(url: string, connectionsMax: number): Engine {
     rows: (query, key, timeoutMs) => inReadOnlyTransaction(pool, { query, key, timeoutMs }),
     cannotHold: (cause) => String(errorField(cause, 'code')).startsWith(dataException),
     describe: (cause) => {
+      if (cause instanceof StatementPooling) return cause.message;
       const code = errorField(cause, 'code');
       if (typeof code !== 'string') return 'not reachable';
       return `${words[code] ?? 'failed'} (${code})`;
@@ -70,27 +68,27 @@ interface Question {
  * Settings of the transaction rather than of the connection: a pooler such as PgBouncer hands the connection on to
  * others, and refuses settings at its start.
  */
-async function inReadOnlyTransaction(pool: pg.Pool, { query, key, timeoutMs }: Question): Promise<Row[]> {
-  const client = await pool.connect();
+async function inReadOnlyTransaction(
+  pool: PostgresPool,
+  { query, key, timeoutMs }: Question,
+): Promise<Row[]> {
+  const connection = await pool.connect();
   const run = (text: string, values?: string[]) =>
-    client.query<Row>({
+    connection.query<Row>({
       text,
       ...(values && { values }),
       query_timeout: timeoutMs + graceMs,
-    } as pg.QueryConfig);
-  let usable = false;
+    });
   try {
     await run(`begin read only; set local statement_timeout = ${Math.ceil(timeoutMs)}`);
-    const { rows } = await run(query, [key, key]).catch(async (cause: unknown) => {
-      // An answer with an SQLSTATE leaves the connection well, so that odd keys do not cost one each.
-      usable = /^[0-9A-Z]{5}$/.test(String(errorField(cause, 'code')));
-      if (usable) await run('rollback');
-      throw cause;
-    });
+    const { rows } = await run(query, [key, key]);
     await run('commit');
-    usable = true;
     return rows;
+  } catch (cause) {
+    // So that odd keys do not cost a connection each. When this fails too, the connection is not usable any more.
+    if (connection.isUsable()) await run('rollback').catch(() => undefined);
+    throw cause;
   } finally {
-    client.release(!usable);
+    connection.release();
   }
 }

@@ -1,0 +1,3 @@
+export { errorField } from './core/error-field.ts';
+export { openPostgresPool, StatementPooling } from './postgres-pool.ts';
+export type { PostgresConnection, PostgresPool, PostgresPoolOptions } from './postgres-pool.ts';
