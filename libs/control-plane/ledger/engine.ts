@@ -1,21 +1,18 @@
-import type { Kysely } from 'kysely';
+import { sql, type Kysely, type RawBuilder } from 'kysely';
 import type { UsageRow } from './core/usage-row.ts';
+import type { TableState } from './migrations/migration.ts';
+
+export { errorField } from '@llmproxy/sql-connections';
 
 /** Every table of a ledger has the same columns; its name comes from the config. */
 export type LedgerDatabase = Record<string, UsageRow & { id: number; created_at: string }>;
-
-/** What the database says of a column, in its own words and in lower case. */
-export interface Column {
-  /** Without length or sign, for example `int`, `character varying`. */
-  readonly type: string;
-  /** Of MySQL's text columns, for example `utf8mb4`; null elsewhere. */
-  readonly charset: string | null;
-}
 
 /** One kind of SQL database: what the queries and migrations need to know beside what kysely knows. */
 export interface Engine {
   readonly driver: 'sqlite' | 'postgres' | 'mysql';
   readonly db: Kysely<LedgerDatabase>;
+  /** Where the tables lie, when the server has places with names in a database; undefined: where it looks by itself. */
+  readonly schema: string | undefined;
   readonly types: {
     id: string;
     /** A point in time, to the millisecond. */
@@ -30,18 +27,20 @@ export interface Engine {
   timestamp(iso: string): string;
   /** The row as this engine's driver can bind it. */
   row(row: UsageRow): UsageRow;
-  /** The columns of `table` by name; empty when there is no such table. */
-  columns(db: Kysely<LedgerDatabase>, table: string): Promise<ReadonlyMap<string, Column>>;
+  /** What there is of a table; needs no right to create. */
+  look(db: Kysely<LedgerDatabase>, table: string): Promise<TableState>;
   /** Runs `work` on one connection while no other process of any kind migrates this database. */
   exclusively(work: (db: Kysely<LedgerDatabase>) => Promise<void>): Promise<void>;
   /** True when the database refused the values themselves: trying again cannot help, unlike with any other failure. */
   refusedValues(cause: unknown): boolean;
+  /** True when the database understood a statement but this user may not have it done. */
+  refusedRights(cause: unknown): boolean;
   /** True when the statement was rolled back in favour of a concurrent one, and succeeds when it is sent again. */
   lostRace(cause: unknown): boolean;
   close(): Promise<void>;
 }
 
-/** A property of an error object of unknown make. */
-export function errorField(cause: unknown, field: string): unknown {
-  return typeof cause === 'object' && cause !== null ? (cause as Record<string, unknown>)[field] : undefined;
+/** A table of this engine as it is written in a statement. */
+export function tableName({ schema }: Pick<Engine, 'schema'>, table: string): RawBuilder<unknown> {
+  return schema === undefined ? sql.id(table) : sql.id(schema, table);
 }

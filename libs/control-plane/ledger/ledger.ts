@@ -17,7 +17,16 @@ export type LedgerOptions = {
   table?: string;
   /** Connections to a server, at least 1. Default 4. */
   connectionsMax?: number;
-} & ({ driver: 'sqlite'; path: string } | { driver: 'postgres' | 'mysql'; url: string });
+} & (
+  | { driver: 'sqlite'; path: string }
+  | { driver: 'mysql'; url: string }
+  | {
+      driver: 'postgres';
+      url: string;
+      /** Where the tables lie. Default: where the server looks by itself, by the user's `search_path`. */
+      schema?: string | undefined;
+    }
+);
 
 /** Some events were refused for what they hold; all others of the same call have been written. */
 export class EventsRefused extends Error {
@@ -36,7 +45,8 @@ export interface Ledger {
   migrate(): Promise<string[]>;
   /**
    * Writes the events; those that have a row already are skipped.
-   * @throws EventsRefused when trying again cannot help; anything else means that the database is away
+   * @throws EventsRefused when trying again cannot help; anything else means that the database is away, or not yet as it
+   * has to be
    */
   insert(events: readonly UsageEvent[]): Promise<void>;
   totals(query?: UsageTotalsQuery): Promise<UsageTotal[]>;
@@ -83,7 +93,7 @@ function openEngine(options: LedgerOptions): Engine {
     case 'sqlite':
       return sqliteEngine(options.path);
     case 'postgres':
-      return postgresEngine(options.url, connectionsMax);
+      return postgresEngine({ url: options.url, connectionsMax, schema: options.schema });
     case 'mysql':
       return mysqlEngine(options.url, connectionsMax);
     default:

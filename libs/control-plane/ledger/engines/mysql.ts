@@ -1,6 +1,7 @@
 /** MySQL and MariaDB. DDL commits by itself there, so a migration must be able to run again after half of it was done. */
 import { Kysely, MysqlDialect, sql } from 'kysely';
-import { errorField, type Column, type Engine, type LedgerDatabase } from '../engine.ts';
+import { errorField, type Engine, type LedgerDatabase } from '../engine.ts';
+import type { Column, TableState } from '../migrations/migration.ts';
 import { preparingPool } from './mysql-pool.ts';
 
 const lockS = 60;
@@ -10,6 +11,8 @@ const integrityViolation = '23';
 const incorrectValue = 1366;
 const checkViolation = 3819;
 const deadlock = 1213;
+/** For a database, a table, a column; and for an operation of administrators. */
+const deniedRights = [1044, 1142, 1143, 1227];
 
 export function mysqlEngine(url: string, connectionsMax: number): Engine {
   const db = new Kysely<LedgerDatabase>({
@@ -18,6 +21,7 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
   return {
     driver: 'mysql',
     db,
+    schema: undefined,
     types: {
       id: 'bigint auto_increment primary key',
       timestamp: 'datetime(3)',
@@ -27,20 +31,39 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
     },
     timestamp: utcDatetime,
     row: (row) => ({ ...row, timestamp: utcDatetime(row.timestamp) }),
-    columns: async (on, table) => {
-      const { rows } = await sql<Column & { name: string }>`
-        select column_name as name, data_type as type, character_set_name as charset
-        from information_schema.columns
-        where table_schema = database() and table_name = ${table}`.execute(on);
-      return new Map(rows.map(({ name, ...column }) => [name, column]));
-    },
+    look,
     exclusively: (work) => locked(db, work),
     refusedValues: (cause) =>
       cause instanceof TypeError ||
       [incorrectValue, checkViolation].includes(Number(errorField(cause, 'errno'))) ||
       [dataException, integrityViolation].includes(String(errorField(cause, 'sqlState')).slice(0, 2)),
+    refusedRights: (cause) => deniedRights.includes(Number(errorField(cause, 'errno'))),
     lostRace: (cause) => errorField(cause, 'errno') === deadlock,
     close: () => db.destroy(),
+  };
+}
+
+/** The catalog shows what this user has any right to. */
+async function look(on: Kysely<LedgerDatabase>, table: string): Promise<TableState> {
+  const columns = await sql<Column>`
+    select column_name as name, data_type as type, character_set_name as charset,
+      character_maximum_length as width
+    from information_schema.columns
+    where table_schema = database() and table_name = ${table}`.execute(on);
+  const indexes = await sql<{ name: string; uniqueColumn: string | null }>`
+    select index_name as name,
+      case when max(non_unique) = 0 and count(*) = 1 then max(column_name) end as uniqueColumn
+    from information_schema.statistics
+    where table_schema = database() and table_name = ${table} group by index_name`.execute(on);
+  return {
+    exists: columns.rows.length > 0,
+    hasSchema: true,
+    columns: new Map(
+      // Bounds of long texts can be beyond what a number holds; the driver gives them as text then.
+      columns.rows.map((column) => [column.name, { ...column, width: column.width && Number(column.width) }]),
+    ),
+    indexes: new Set(indexes.rows.map(({ name }) => name)),
+    unique: new Set(indexes.rows.flatMap(({ uniqueColumn }) => uniqueColumn ?? [])),
   };
 }
 

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { Kysely, sql, SqliteDialect, type SqliteDatabase } from 'kysely';
 import { errorField, type Engine, type LedgerDatabase } from '../engine.ts';
+import type { Column, TableState } from '../migrations/migration.ts';
 
 const busyTimeoutMs = 2_000;
 const lockPollMs = 20;
@@ -21,6 +22,7 @@ export function sqliteEngine(path: string): Engine {
   return {
     driver: 'sqlite',
     db,
+    schema: undefined,
     types: {
       id: 'integer primary key autoincrement',
       timestamp: 'datetime',
@@ -34,19 +36,33 @@ export function sqliteEngine(path: string): Engine {
       timestamp: new Date(row.timestamp).toISOString(),
       is_stream: (row.is_stream ? 1 : 0) as never,
     }),
-    columns: async (on, table) => {
-      const { rows } = await sql<{
-        name: string;
-        type: string;
-      }>`select name, lower(type) as type from pragma_table_info(${table})`.execute(on);
-      return new Map(rows.map(({ name, type }) => [name, { type, charset: null }]));
-    },
+    look,
     exclusively: (work) => immediately(db, work),
     refusedValues: (cause) =>
       cause instanceof TypeError ||
       [constraint, mismatch, tooBig].includes(Number(errorField(cause, 'errcode')) & 0xff),
+    refusedRights: () => false, // who may write the file may do all
     lostRace: () => false, // one writer at a time: the others wait
     close: () => db.destroy(),
+  };
+}
+
+async function look(on: Kysely<LedgerDatabase>, table: string): Promise<TableState> {
+  const columns = await sql<Column>`
+    select name, lower(type) as type, null as charset, null as width from pragma_table_info(${table})`.execute(
+    on,
+  );
+  const indexes = await sql<{ name: string; uniqueColumn: string | null }>`
+    select name, (
+      select max(column.name) from pragma_index_info(list.name) as column having list."unique" and count(*) = 1
+    ) as uniqueColumn
+    from pragma_index_list(${table}) as list`.execute(on);
+  return {
+    exists: columns.rows.length > 0,
+    hasSchema: true,
+    columns: new Map(columns.rows.map((column) => [column.name, column])),
+    indexes: new Set(indexes.rows.map(({ name }) => name)),
+    unique: new Set(indexes.rows.flatMap(({ uniqueColumn }) => uniqueColumn ?? [])),
   };
 }
 

@@ -1,7 +1,8 @@
 /** What the usage event has beyond the documented columns. Only missing columns are added, so a second run is harmless. */
 import { sql } from 'kysely';
 import { widths } from '../core/usage-row.ts';
-import type { Migration } from '../migrate.ts';
+import { tableName } from '../engine.ts';
+import { needed, type Migration } from './migration.ts';
 
 const columns: readonly (readonly [name: string, type: string])[] = [
   ['event_id', `varchar(${widths.event_id})`],
@@ -19,25 +20,26 @@ const columns: readonly (readonly [name: string, type: string])[] = [
 ];
 
 // Tables made by the replaced system are narrower than a request id of ours may be long.
-const widened: readonly (readonly [name: string, type: string])[] = [
-  ['request_id', `varchar(${widths.request_id})`],
-  ['path', `varchar(${widths.path})`],
+const widened: readonly (readonly [name: string, width: number])[] = [
+  ['request_id', widths.request_id],
+  ['path', widths.path],
 ];
 
 export const eventColumns: Migration = {
   name: '0002-event-columns',
-  async up({ db, engine, table }) {
-    const present = await engine.columns(db, table);
-    for (const [name, type] of columns.filter(([column]) => !present.has(column))) {
-      await sql`alter table ${sql.ref(table)} add column ${sql.ref(name)} ${sql.raw(type)}`.execute(db);
-    }
-    if (engine.driver === 'sqlite') return; // its column types bound nothing
-    const change = engine.driver === 'mysql' ? 'modify column' : 'alter column';
-    const to = engine.driver === 'mysql' ? '' : 'type';
-    for (const [name, type] of widened) {
-      await sql`alter table ${sql.ref(table)} ${sql.raw(change)} ${sql.ref(name)} ${sql.raw(to)} ${sql.raw(type)}`.execute(
-        db,
+  changes({ engine, table, state }) {
+    const alter = sql`alter table ${tableName(engine, table)}`;
+    const added = columns
+      .filter(([name]) => !state.columns.has(name))
+      .map(([name, type]) => needed(sql`${alter} add column ${sql.id(name)} ${sql.raw(type)}`));
+    if (engine.driver === 'sqlite') return added; // its column types bound nothing
+    const change = sql.raw(engine.driver === 'mysql' ? 'modify column' : 'alter column');
+    const to = sql.raw(engine.driver === 'mysql' ? '' : 'type');
+    const wider = widened
+      .filter(([name, width]) => (state.columns.get(name)?.width ?? width) < width)
+      .map(([name, width]) =>
+        needed(sql`${alter} ${change} ${sql.id(name)} ${to} varchar(${sql.lit(width)})`),
       );
-    }
+    return [...added, ...wider];
   },
 };

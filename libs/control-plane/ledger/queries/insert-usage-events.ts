@@ -23,7 +23,8 @@ export async function insertUsageEvents(
 }
 
 async function insertRows(engine: Engine, table: string, rows: readonly UsageRow[]): Promise<void> {
-  const insert = engine.db.insertInto(table).values(rows as never);
+  const db = engine.schema === undefined ? engine.db : engine.db.withSchema(engine.schema);
+  const insert = db.insertInto(table).values(rows as never);
   // MySQL's INSERT IGNORE would also turn refused values into silently mutilated ones.
   const idempotent =
     engine.driver === 'mysql'

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Engine } from '../engine.ts';
+import { tableName, type Engine } from '../engine.ts';
 
 export interface UsageTotalsQuery {
   /** RFC 3339, inclusive. Default: from the first event. */
@@ -35,7 +35,7 @@ export async function usageTotals(
       coalesce(sum(prompt_tokens), 0) as prompt_tokens,
       coalesce(sum(completion_tokens), 0) as completion_tokens,
       coalesce(sum(total_tokens), 0) as total_tokens
-    from ${sql.ref(table)}
+    from ${tableName(engine, table)}
     where event_id is not null ${since} ${until}
     group by key_id, model
     order by coalesce(sum(total_tokens), 0) desc, key_id, model`.execute(engine.db);
