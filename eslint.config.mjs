@@ -78,7 +78,7 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  { files: ['libs/*/*/core/**/*.ts'], ignores: ['**/*.spec.ts'], rules: coreIsPure },
+  { files: ['libs/*/*/core/**/*.ts', 'apps/*/core/**/*.ts'], ignores: ['**/*.spec.ts'], rules: coreIsPure },
   {
     files: ['**/*.{spec,conformance}.ts', 'test/**/*.ts', 'libs/testing/**/*.ts'],
     rules: { '@nx/enforce-module-boundaries': boundaries('scope:testing'), 'max-lines-per-function': 'off' },

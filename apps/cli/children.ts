@@ -22,6 +22,8 @@ export interface Child {
   readonly ready: Promise<ReadyMessage>;
   /** SIGTERM, then SIGKILL after `timeoutMs`; resolves when the process is gone. */
   stop(timeoutMs: number): Promise<void>;
+  /** SIGKILL at once, to it and to the processes that it has started. */
+  kill(): void;
 }
 
 /** A session of its own, so that a terminal's Ctrl-C reaches only `llmproxy start`, which stops the rest in order. */
@@ -51,15 +53,24 @@ export function startChild({ app, args, env, onLost }: ChildOptions): Child {
       stopping = true;
       await stopChild(child, gone, timeoutMs);
     },
+    kill: () => {
+      stopping = true;
+      killGroup(child);
+    },
   };
 }
 
 async function stopChild(child: ChildProcess, gone: Promise<void>, timeoutMs: number): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  const timer = setTimeout(() => killGroup(child), timeoutMs);
   await gone;
   clearTimeout(timer);
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  process.kill(-child.pid, 'SIGKILL');
 }
 
 function isReady(message: unknown): message is ReadyMessage {

@@ -50,3 +50,5 @@ try {
   console.error(`llmproxy: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 }
+// Told to stop while it was fetching or starting something, `start` does not wait for what became of that.
+if (process.argv[2] === 'start') process.exit();

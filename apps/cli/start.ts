@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { listenForStop } from '@llmproxy/app-life';
 import { loadConfig, type Config } from '@llmproxy/config';
 import { startEmbeddedRedis } from '@llmproxy/embedded-redis';
 import { startChild, type Child, type ChildOptions } from './children.ts';
@@ -12,14 +13,22 @@ import { noteEmbeddedRedis } from './redis-of.ts';
 
 const say = (text: string): void => void process.stderr.write(`llmproxy: ${text}\n`);
 
-const stopTimeoutMs = 15_000;
+/** Longer than any of the processes takes to end by itself; the gateway may drain before. */
+const stopTimeoutMs = 25_000;
 const restartWaitMs = 1_000;
 
 /** Things to stop, the first-started last. */
-type Stoppers = { name: string; stop(): Promise<void> }[];
+interface Running {
+  readonly stoppers: { name: string; stop(): Promise<void>; kill?(): void }[];
+  /** Aborted when all is to stop: nothing is started any more. */
+  readonly stopping: AbortSignal;
+  /** @param failure why, when nobody asked for it */
+  stop(failure?: string): void;
+}
 
 /**
- * Runs until SIGINT or SIGTERM; returns the exit code.
+ * Runs until SIGINT or SIGTERM, also one that comes while the parts are starting; returns the exit code. A second one
+ * kills what has not ended by then.
  * @throws ConfigError, or Error naming the part that did not start
  */
 export async function start(args: string[]): Promise<number> {
@@ -31,14 +40,16 @@ export async function start(args: string[]): Promise<number> {
       'data-dir': { type: 'string', default: 'data' },
     },
   });
-  const stoppers: Stoppers = [];
-  const ended = untilSignal();
+  const { running, ended } = untilToldToStop();
+  const { stoppers } = running;
   try {
-    await startAll({ ...values, dataDir: values['data-dir'] }, stoppers, ended.fail);
-    const failure = await ended.promise;
+    const started = startAll({ ...values, dataDir: values['data-dir'] }, running);
+    started.catch(() => undefined); // told to stop meanwhile, nobody asks what became of it
+    const failure = await Promise.race([ended, started.then(() => ended)]);
     if (failure) say(failure);
     return failure ? 1 : 0;
   } finally {
+    running.stop();
     for (const { name, stop } of stoppers.reverse()) {
       say(`stopping ${name}…`);
       await stop().catch((error: unknown) => say(`${name}: ${String(error)}`));
@@ -53,22 +64,17 @@ interface StartOptions {
   dataDir: string;
 }
 
-async function startAll(
-  options: StartOptions,
-  stoppers: Stoppers,
-  fail: (why: string) => void,
-): Promise<void> {
+async function startAll(options: StartOptions, running: Running): Promise<void> {
   const { path, demo } = configFor(options);
   const env: Record<string, string> = {};
-  const run = (child: Omit<ChildOptions, 'onLost' | 'env'>) =>
-    superviseChild({ ...child, env }, stoppers, fail);
+  const run = (child: Omit<Supervised, 'env'>) => superviseChild({ ...child, env }, running);
 
   if (demo) {
     say('no config file given: starting a demo backend');
     env['LLMPROXY_DEMO_URL'] = (await run({ app: 'demo-backend', args: [] })).url ?? '';
   } else say(`config file: ${path}`);
   const config = loadConfig(path, { ...process.env, ...env });
-  if (config.redis.url === undefined) env['LLMPROXY_REDIS_URL'] = await embedRedis(config, stoppers);
+  if (config.redis.url === undefined) env['LLMPROXY_REDIS_URL'] = await embedRedis(config, running);
 
   const sockets = socketFolder(config);
   const management = (app: string) => `unix:${join(sockets, `${app}.sock`)}`;
@@ -80,7 +86,11 @@ async function startAll(
   );
   const peers = beside.flatMap((app) => ['--metrics-peer', management(app)]);
   const listen = options.listen === undefined ? [] : ['--listen', options.listen];
-  const gateway = await run({ app: 'gateway', args: [...common, ...listen, ...peers] });
+  const gateway = await run({
+    app: 'gateway',
+    args: [...common, ...listen, ...peers],
+    drainMs: config.server.drain_timeout,
+  });
   process.stderr.write(banner({ address: gateway.address ?? '', config, configPath: path, demo }));
 }
 
@@ -96,48 +106,49 @@ function configFor({ config, dataDir }: StartOptions): { path: string; demo: Dem
   return { path: demo.path, demo };
 }
 
+interface Supervised extends Omit<ChildOptions, 'onLost'> {
+  /** What it may finish before it closes. */
+  drainMs?: number;
+}
+
 /** Starts a child and, should it end by itself later, starts it again; before it was ever ready that is a failure. */
-async function superviseChild(
-  options: Omit<ChildOptions, 'onLost'>,
-  stoppers: Stoppers,
-  fail: (why: string) => void,
-) {
+async function superviseChild({ drainMs = 0, ...options }: Supervised, running: Running) {
+  const { stoppers, stopping, stop } = running;
+  stopping.throwIfAborted();
   let current: Child;
   let everReady = false;
-  let stopped = false;
   const begin = (): Child =>
     startChild({
       ...options,
       onLost: (code) => {
-        if (stopped || !everReady) return;
+        if (stopping.aborted || !everReady) return;
         if (options.app === 'gateway')
-          return fail(`the gateway ended by itself (exit code ${code ?? 'none'})`);
+          return stop(`the gateway ended by itself (exit code ${code ?? 'none'})`);
         say(`${options.app} ended by itself (exit code ${code ?? 'none'}); starting it again`);
         setTimeout(() => {
-          if (!stopped) current = begin();
+          if (!stopping.aborted) current = begin();
         }, restartWaitMs);
       },
     });
   current = begin();
-  const timeoutMs = options.app === 'gateway' ? 10 * 60_000 : stopTimeoutMs;
   stoppers.push({
     name: options.app,
-    stop: () => {
-      stopped = true;
-      return current.stop(timeoutMs); // the gateway ends by itself after its drain_timeout
-    },
+    stop: () => current.stop(drainMs + stopTimeoutMs),
+    kill: () => current.kill(),
   });
   const ready = await current.ready;
   everReady = true;
   return ready;
 }
 
-async function embedRedis(config: Config, stoppers: Stoppers): Promise<string> {
+async function embedRedis(config: Config, { stoppers, stopping }: Running): Promise<string> {
+  stopping.throwIfAborted();
   say('starting an embedded Redis (the first time it may have to be fetched)…');
   const redis = await startEmbeddedRedis({
     dataDir: join(config.data_dir, 'redis'),
     onProgress: say,
   });
+  // Told to stop meanwhile, this process ends without it, and the server ends with this process.
   stoppers.push({ name: 'Redis', stop: () => redis.stop() });
   noteEmbeddedRedis(config.data_dir, redis.url);
   return redis.url;
@@ -153,8 +164,22 @@ function socketFolder(config: Config): string {
   return beside;
 }
 
-function untilSignal() {
+/** `ended` resolves when told to stop, with why when that is a failure. */
+function untilToldToStop(): { running: Running; ended: Promise<string | undefined> } {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(undefined));
-  return { promise, fail: (why: string) => resolve(why) };
+  const stopping = new AbortController();
+  const stop = (failure?: string): void => {
+    stopping.abort(new Error('told to stop'));
+    resolve(failure);
+  };
+  const running: Running = { stoppers: [], stopping: stopping.signal, stop };
+  listenForStop({
+    first: () => stop(),
+    again: () => {
+      say('told to stop again: ending what still runs');
+      for (const { kill } of running.stoppers) kill?.();
+    },
+    signals: ['SIGINT', 'SIGTERM', 'SIGHUP'],
+  });
+  return { running, ended: promise };
 }

@@ -1,4 +1,5 @@
-/** One gateway worker process: listens, serves, and on SIGTERM drains. */
+/** One gateway worker process: listens, serves, and on SIGTERM, or at the end of its primary, drains. */
+import cluster from 'node:cluster';
 import type { Config } from '@llmproxy/config';
 import type { Inbound } from '@llmproxy/exchange';
 import type { RedisTarget } from '@llmproxy/redis';
@@ -10,11 +11,35 @@ import { buildRecord, buildStages } from './wiring.ts';
 
 const metricsTimeoutMs = 5_000;
 
-const tell = (message: ToPrimary): void => void process.send?.(message);
+// All parts together; shorter than what the primary grants after the drain.
+const closingMsMax = 8_000;
 
-/** Serves until SIGTERM, then drains; resolves when all is closed. */
-export async function runGatewayWorker(config: Config, redis: RedisTarget, log: Logger): Promise<void> {
-  await using resources = await openResources(config, redis, log);
+/** The primary may have gone: then nobody is there to hear it. */
+const tell = (message: ToPrimary): void => {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+};
+
+/**
+ * Serves until told to stop, then drains; resolves with the exit code when all is closed: 1 when something could not be.
+ * From the moment it was told to, the process ends after `drain_timeout` and some seconds whatever hangs.
+ */
+export async function runGatewayWorker(config: Config, redis: RedisTarget, log: Logger): Promise<number> {
+  const stop = untilStopped(config.server.drain_timeout, log);
+  const resources = await openResources(config, redis, log);
+  await serveUntil(stop, { config, resources, log });
+  const left = await resources.close();
+  if (left.length === 0) return 0;
+  log.warn({ left }, 'not closed in time; ending without');
+  return 1;
+}
+
+interface Serving {
+  config: Config;
+  resources: Resources;
+  log: Logger;
+}
+
+async function serveUntil(stop: Promise<void>, { config, resources, log }: Serving): Promise<void> {
   const metricsTexts = new PendingAnswers<string>();
   process.on('message', (message: ToWorker) => void receive(message, resources, metricsTexts));
   const server = createGatewayServer({
@@ -37,7 +62,6 @@ export async function runGatewayWorker(config: Config, redis: RedisTarget, log: 
       metrics: () => metricsTexts.ask((id) => tell({ kind: 'metrics-wanted', id }), metricsTimeoutMs),
     }),
   });
-  const stop = untilStopped();
   try {
     tell({ kind: 'listening', address: await server.listen(config.server.listen) });
   } catch (error) {
@@ -48,10 +72,22 @@ export async function runGatewayWorker(config: Config, redis: RedisTarget, log: 
   await server.drain(config.server.drain_timeout);
 }
 
-function untilStopped(): Promise<void> {
+function untilStopped(drainTimeoutMs: number, log: Logger): Promise<void> {
+  // Node would end a worker at once whose primary is gone, and with it what is open and what is not yet recorded.
+  if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
   return new Promise((resolve) => {
-    process.on('SIGTERM', () => resolve());
+    const stop = (): void => {
+      const endMs = drainTimeoutMs + closingMsMax;
+      setTimeout(() => {
+        log.error({ waitedMs: endMs }, 'still not closed; ending anyway');
+        process.exit(1);
+      }, endMs).unref();
+      resolve();
+    };
+    process.once('SIGTERM', stop);
+    process.on('SIGTERM', () => undefined); // a second one is for the primary to judge
     process.on('SIGINT', () => undefined); // a terminal's Ctrl-C reaches us too; the primary decides
+    process.once('disconnect', stop);
   });
 }
 

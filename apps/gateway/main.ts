@@ -45,6 +45,5 @@ if (cluster.isPrimary) {
   further.close();
   process.exit(code);
 } else {
-  await runGatewayWorker(config, redis, log);
-  process.exit(0);
+  process.exit(await runGatewayWorker(config, redis, log));
 }

@@ -1,5 +1,9 @@
-/** The cluster primary: keeps the workers alive, merges their metrics, serves the management listener. */
+/**
+ * The cluster primary: keeps the workers alive, merges their metrics, serves the management listener. Once told to stop
+ * it ends: when its last worker has, or `exitSlackMs` after their drain, or at a second signal.
+ */
 import cluster, { type Worker } from 'node:cluster';
+import { listenForStop } from '@llmproxy/app-life';
 import {
   mergeMetrics,
   serveManagement,
@@ -7,6 +11,7 @@ import {
   type Management,
   type MetricsSnapshot,
 } from '@llmproxy/telemetry';
+import { afterEvent, noCrew, wantsWorkers, type CrewEvent } from './core/crew.ts';
 import { DepartedCounters } from './departed-counters.ts';
 import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
 
@@ -30,9 +35,15 @@ const backOffMinMs = 100;
 const backOffMaxMs = 10_000;
 const provenMs = 10_000;
 const snapshotTimeoutMs = 2_000;
+/** Longer than a worker needs to end by itself after its drain; see `closingMsMax` there. */
 const exitSlackMs = 10_000;
+/** How long the system may take to end a process that was killed. */
+const killedMsMax = 2_000;
 
-/** Forks the workers and resolves, with the exit code, when the last one has gone after a signal or a failed start. */
+/**
+ * Forks the workers and resolves, with the exit code, when the gateway is to end after a signal or a failed start: 0
+ * when every worker ended by itself.
+ */
 export async function runPrimary(options: PrimaryOptions): Promise<number> {
   const primary = new Primary(options);
   return primary.run();
@@ -46,8 +57,8 @@ class Primary {
   readonly #listening = new Set<number>();
   readonly #ended = Promise.withResolvers<number>();
   #management: Management | undefined;
+  #crew = noCrew;
   #announced = false;
-  #stopping = false;
   #failures = 0;
   #exitCode = 0;
 
@@ -59,7 +70,6 @@ class Primary {
     const { management, workers, log } = this.#options;
     cluster.setupPrimary({ execArgv: [...workerFlags, ...process.execArgv] });
     cluster.on('message', (worker, message: ToPrimary) => void this.#receive(worker, message));
-    cluster.on('exit', (worker, code, signal) => this.#exited(worker, code, signal));
     if (management.listen !== undefined) {
       this.#management = await serveManagement({
         listen: management.listen,
@@ -70,35 +80,46 @@ class Primary {
       });
       log.info({ address: this.#management.address }, 'management listener is up');
     }
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => this.#stop(signal));
-    process.on('disconnect', () => this.#stop('disconnect'));
+    listenForStop({ first: (why) => this.#stop(why), again: (exitCode) => this.#endNow(exitCode) });
     for (let i = 0; i < workers; i++) this.#fork();
     const code = await this.#ended.promise;
-    await this.#management?.close();
+    // Not waited for longer than anything else: the process ends with it.
+    void this.#management?.close();
     return code;
   }
 
   #fork(): void {
     const startedMs = performance.now();
     const worker = cluster.fork();
-    worker.once('exit', () => {
-      if (this.#stopping) return;
-      this.#failures = performance.now() - startedMs > provenMs ? 1 : this.#failures + 1;
-      const waitMs = Math.min(backOffMinMs * 2 ** (this.#failures - 1), backOffMaxMs);
-      this.#options.log.warn({ waitMs }, 'a gateway worker is gone; starting another');
-      setTimeout(() => !this.#stopping && this.#fork(), waitMs);
+    this.#happened({ kind: 'forked', id: worker.id });
+    // Without a listener a message to a worker that has just died would end the primary as well.
+    worker.on('error', (error) => {
+      this.#options.log.warn({ cause: error.message }, 'a gateway worker cannot be reached');
+      if (worker.process.pid === undefined) this.#lost(worker, startedMs); // it could not be started: no exit will come
+    });
+    worker.once('exit', (code, signal) => {
+      if (code !== 0 || signal)
+        this.#options.log.error({ worker: worker.process.pid, code, signal }, 'gateway worker exited');
+      this.#lost(worker, startedMs);
     });
   }
 
-  #exited(worker: Worker, code: number, signal: string | null): void {
+  #lost(worker: Worker, startedMs: number): void {
     this.#listening.delete(worker.id);
     const last = this.#latest.get(worker.id);
     this.#latest.delete(worker.id);
     if (last) this.#departed.add(last);
-    if (code !== 0 || signal)
-      this.#options.log.error({ worker: worker.process.pid, code, signal }, 'gateway worker exited');
-    if (this.#stopping && Object.keys(cluster.workers ?? {}).length === 0)
-      this.#ended.resolve(this.#exitCode);
+    this.#happened({ kind: 'exited', id: worker.id });
+    if (!wantsWorkers(this.#crew)) return;
+    this.#failures = performance.now() - startedMs > provenMs ? 1 : this.#failures + 1;
+    const waitMs = Math.min(backOffMinMs * 2 ** (this.#failures - 1), backOffMaxMs);
+    this.#options.log.warn({ waitMs }, 'a gateway worker is gone; starting another');
+    setTimeout(() => wantsWorkers(this.#crew) && this.#fork(), waitMs);
+  }
+
+  #happened(event: CrewEvent): void {
+    this.#crew = afterEvent(this.#crew, event);
+    if (this.#crew.state === 'ended') this.#ended.resolve(this.#exitCode);
   }
 
   async #receive(worker: Worker, message: ToPrimary): Promise<void> {
@@ -129,7 +150,7 @@ class Primary {
   async #tellMetrics(worker: Worker, id: number): Promise<void> {
     try {
       const answer: ToWorker = { kind: 'metrics-text', id, text: await this.#metrics() };
-      if (worker.isConnected()) worker.send(answer);
+      send(worker, answer);
     } catch (error) {
       this.#options.log.error({ err: error }, 'metrics could not be collected');
     }
@@ -143,39 +164,61 @@ class Primary {
   }
 
   #stop(why: string): void {
-    if (this.#stopping) return;
-    this.#stopping = true;
+    if (!wantsWorkers(this.#crew)) return;
     this.#options.log.info({ why }, 'gateway is draining');
-    const workers = Object.values(cluster.workers ?? {});
-    for (const worker of workers) worker?.process.kill('SIGTERM');
-    if (workers.length === 0) this.#ended.resolve(this.#exitCode);
-    setTimeout(() => {
-      for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGKILL');
-    }, this.#options.drainTimeoutMs + exitSlackMs).unref();
+    this.#happened({ kind: 'told-to-stop' });
+    this.#signal('SIGTERM');
+    const { drainTimeoutMs } = this.#options;
+    setTimeout(() => this.#endLate(), drainTimeoutMs + exitSlackMs).unref();
+  }
+
+  #endLate(): void {
+    const workers = this.#running().map((worker) => worker.process.pid);
+    this.#options.log.error({ workers }, 'gateway workers have not ended after their drain; killing them');
+    this.#exitCode = 1;
+    this.#signal('SIGKILL');
+    setTimeout(() => this.#ended.resolve(1), killedMsMax);
+  }
+
+  #endNow(exitCode: number): void {
+    this.#options.log.warn({}, 'told to stop a second time; ending at once');
+    this.#exitCode = exitCode;
+    this.#signal('SIGKILL');
+    setTimeout(() => this.#ended.resolve(exitCode), killedMsMax);
+  }
+
+  #running(): Worker[] {
+    return Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+  }
+
+  #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    for (const worker of this.#running()) worker.process.kill(signal);
   }
 
   #readiness() {
     const { workers } = this.#options;
-    const serving = this.#listening.size > 0 && !this.#stopping;
+    const isDraining = !wantsWorkers(this.#crew);
+    const serving = this.#listening.size > 0 && !isDraining;
     return {
       ok: serving,
       checks: {
-        draining: this.#stopping ? 'yes' : 'ok',
+        draining: isDraining ? 'yes' : 'ok',
         workers: this.#listening.size === workers ? 'ok' : `${this.#listening.size} of ${workers} listening`,
       },
     };
   }
 
   async #metrics(): Promise<string> {
-    const alive = Object.values(cluster.workers ?? {}).filter((worker) => worker?.isConnected());
-    const asked = alive.map((worker) =>
-      this.#snapshots.ask(
-        (id) => worker?.send({ kind: 'snapshot', id } satisfies ToWorker),
-        snapshotTimeoutMs,
-      ),
+    const asked = this.#running().map((worker) =>
+      this.#snapshots.ask((id) => send(worker, { kind: 'snapshot', id }), snapshotTimeoutMs),
     );
     const [further] = await Promise.all([this.#options.furtherSnapshots(), ...asked]);
     // A worker too busy to answer in time counts with what it said last.
     return mergeMetrics([...this.#latest.values(), ...(await this.#departed.snapshots()), ...further]);
   }
+}
+
+/** One that has just died hears nothing, and whoever waits for its answer has a deadline. */
+function send(worker: Worker, message: ToWorker): void {
+  if (worker.isConnected()) worker.send(message, () => undefined);
 }

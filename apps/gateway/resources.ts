@@ -1,5 +1,6 @@
 /** What a gateway worker holds open. */
 import { join } from 'node:path';
+import { closeInOrder } from '@llmproxy/app-life';
 import { Registry } from 'prom-client';
 import type { Config } from '@llmproxy/config';
 import type { Limiter } from '@llmproxy/limits';
@@ -13,7 +14,7 @@ import { createGatewayMetrics, type GatewayMetrics } from './gateway-metrics.ts'
 import { followHealth, type HealthFeed } from './health-feed.ts';
 import { openLimits } from './rate-limits.ts';
 
-export interface Resources extends AsyncDisposable {
+export interface Resources {
   readonly backends: PooledBackend[];
   readonly health: HealthFeed;
   readonly authentication: Authentication;
@@ -24,9 +25,14 @@ export interface Resources extends AsyncDisposable {
   readonly metrics: GatewayMetrics;
   /** How each user of Redis in this worker fares, by name: checks of `/readyz?verbose`. */
   checks(): Record<string, string>;
+  /** Returns what could not be closed in time, each with why. */
+  close(): Promise<string[]>;
 }
 
-/** Opens what holds connections; closed in reverse order. */
+/** The slowest of them sends or spools its last events, for which it takes 2 s and the time of a disk. */
+const partMsMax = 4_000;
+
+/** Opens what holds connections. */
 export async function openResources(config: Config, redis: RedisTarget, log: Logger): Promise<Resources> {
   const connections = openConnections(redis, log);
   const backends = openBackends(backendSettings(config), config.auth.header_names);
@@ -59,13 +65,17 @@ export async function openResources(config: Config, redis: RedisTarget, log: Log
       keys: authentication.keysFound(),
       news: connections.news.found(),
     }),
-    async [Symbol.asyncDispose]() {
-      await limiter?.close();
-      await authentication.close();
-      await producer?.close();
-      health.close();
-      await Promise.all(backends.map(({ forwarder }) => forwarder.close()));
-      await connections.close();
-    },
+    close: () =>
+      closeInOrder(
+        [
+          { name: 'limits', close: () => limiter?.close() },
+          { name: 'keys', close: () => authentication.close() },
+          { name: 'usage events', close: () => producer?.close() },
+          { name: 'health', close: () => health.close() },
+          { name: 'backends', close: () => Promise.all(backends.map(({ forwarder }) => forwarder.close())) },
+          { name: 'Redis', close: () => connections.close() },
+        ],
+        partMsMax,
+      ),
   };
 }

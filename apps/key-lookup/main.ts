@@ -8,9 +8,11 @@ import { openLookups } from './wiring.ts';
 
 // As long as the slowest lookup usually takes; a sixth of the 30 s that orchestrators grant.
 const closeMsMax = 5_000;
+// Longer: a database that answers nothing does not take leave either.
+const endMsMax = 8_000;
 
 async function main(): Promise<void> {
-  const toldToStop = untilToldToStop();
+  const toldToStop = untilToldToStop(endMsMax);
   const { config: path, managementListen } = keyLookupArguments(process.argv.slice(2));
   const config = loadConfig(path, process.env);
   if (tablesOf(config).size === 0) throw nothingToDo(path);

@@ -8,8 +8,11 @@ import { loadConfig, requiredRedis } from '@llmproxy/config';
 import { createLogger } from '@llmproxy/telemetry';
 import { openScheduler } from './wiring.ts';
 
+// Probes and sweeps under way are given up within 2 s, their queues within 2 s more, then the connections.
+const endMsMax = 10_000;
+
 async function main(): Promise<void> {
-  const toldToStop = untilToldToStop();
+  const toldToStop = untilToldToStop(endMsMax);
   const { values: flags } = parseArgs({
     options: {
       config: { type: 'string', short: 'c', default: 'config.yaml' },

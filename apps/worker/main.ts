@@ -7,14 +7,16 @@ import { openWorker } from './wiring.ts';
 
 // Longer than an attempt at a webhook usually takes; half of the 30 s that orchestrators grant.
 const closeMsMax = 7_500;
+// The queue and the deliveries, one after the other, and their connections.
+const endMsMax = 20_000;
 
 async function main(): Promise<void> {
+  const toldToStop = untilToldToStop(endMsMax);
   const { config: path, managementListen } = workerArguments(process.argv.slice(2));
   const config = loadConfig(path, process.env);
   const redis = requiredRedis(config, path);
   const log = createLogger({ level: config.log.level, app: 'worker' });
   const worker = await openWorker({ config, redis, log, managementListen });
-  const toldToStop = untilToldToStop();
   const ready = worker.ready().then(() => {
     log.info({ management: worker.management, reporters: config.usage.reporters.length }, 'worker ready');
     process.send?.({ ready: true });

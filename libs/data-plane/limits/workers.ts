@@ -1,6 +1,7 @@
 /** Tells Redis every five seconds that this worker is alive, and remembers how many are. */
 import type { Cluster, Redis } from 'ioredis';
 import { limitKeys } from '@llmproxy/limit-state';
+import { atMost } from '@llmproxy/time';
 import { signOfLife } from './alive.ts';
 
 export interface WorkersOptions {
@@ -35,9 +36,9 @@ export class Workers {
     }
   }
 
-  /** The others share the limits among themselves. */
+  /** The others share the limits among themselves; should Redis not answer in time, they will in `ttlMs`. */
   async leave(): Promise<void> {
-    const { redis, worker } = this.#options;
-    if (redis.status === 'ready') await redis.zrem(limitKeys.workers, worker).catch(() => undefined);
+    const { redis, worker, deadlineMs } = this.#options;
+    if (redis.status === 'ready') await atMost(redis.zrem(limitKeys.workers, worker), deadlineMs);
   }
 }

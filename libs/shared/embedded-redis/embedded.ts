@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { atMost } from '@llmproxy/time';
 import type { RedisBinaryChoice } from './redis-binary.ts';
 import { ask, spawnRedisServer } from './spawn.ts';
 import { claim } from './tenancy.ts';
@@ -24,6 +25,9 @@ export interface EmbeddedRedis {
   /** Saves, ends the server and waits for its end. Safe to call twice. */
   stop(): Promise<void>;
 }
+
+/** A server that answers nothing saves nothing either; it is sent its stop signal then. */
+const saveMsMax = 30_000;
 
 /** Room for the terminating NUL of sun_path on every system: 108 bytes on Linux, 104 elsewhere. */
 const socketBytesMax = 103;
@@ -51,7 +55,10 @@ export async function startEmbeddedRedis(choice: EmbeddedRedisChoice): Promise<E
       pid: server.pid,
       ended: server.ended,
       async stop() {
-        await ask(socket, (redis) => redis.shutdown('SAVE'));
+        await atMost(
+          ask(socket, (redis) => redis.shutdown('SAVE')),
+          saveMsMax,
+        );
         await server.stop();
         await tenancy.release();
         if (dirname(socket) !== dataDir) await rm(dirname(socket), { recursive: true, force: true });
