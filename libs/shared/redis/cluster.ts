@@ -33,6 +33,8 @@ export function openCluster(connection: RedisConnection): Cluster {
 const retryMs = 100;
 /** A lost subscription is missed for so long at most; one that is in place is left as it is. */
 const resubscribeMs = 1000;
+/** `close`: set once more for each connection that ends late. */
+const betweenAttempts = ['reconnecting', 'close'];
 /** What ioredis says of a command whose connection broke. */
 const lostConnection = 'Connection is closed.';
 
@@ -54,6 +56,7 @@ class MannerlyCluster extends Cluster {
   readonly #seeds: ClusterNode[];
   readonly #channels = new Set<string>();
   #resubscription: NodeJS.Timeout | undefined;
+  #outcome: Promise<void> | undefined;
   #closing = false;
 
   constructor(seeds: ClusterNode[], options: ClusterOptions) {
@@ -83,9 +86,15 @@ class MannerlyCluster extends Cluster {
     return super.sendCommand(command, ...rest);
   }
 
+  /**
+   * Resolves when it is ready, rejects when no server answers or it is closed. When a server answers that the cluster
+   * serves nobody, ioredis tries again but forgets the promise, for which BullMQ waits before it asks for another job.
+   */
   override connect(): Promise<void> {
-    if (#closing in this) this.#closing = false; // the constructor of the parent connects too
-    return super.connect();
+    if (!(#closing in this)) return super.connect(); // by the constructor of the parent
+    this.#closing = false;
+    this.#outcome ??= this.#readyOrEnd();
+    return Promise.race([super.connect(), this.#outcome]);
   }
 
   override quit(...args: Parameters<Cluster['quit']>): Promise<'OK'> {
@@ -96,13 +105,26 @@ class MannerlyCluster extends Cluster {
   override disconnect(reconnect = false): void {
     this.#closing = !reconnect;
     // Between two attempts ioredis would wait for the end of connections that there are none of, and so would commands.
-    if (!reconnect && this.status === 'reconnecting') this.status = 'wait';
+    if (!reconnect && betweenAttempts.includes(this.status) && this.nodes().length === 0)
+      this.status = 'wait';
     super.disconnect(reconnect);
   }
 
   /** As BullMQ makes them for its blocking reads. */
   override duplicate(seeds: ClusterNode[] = [], options: ClusterOptions = {}): Cluster {
     return new MannerlyCluster(seeds.length > 0 ? seeds : this.#seeds, { ...this.options, ...options });
+  }
+
+  #readyOrEnd(): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const settle = (): void => {
+        this.off('ready', settle).off('end', settle);
+        this.#outcome = undefined;
+        if (this.status === 'end') reject(new Error(lostConnection));
+        else resolve();
+      };
+      this.on('ready', settle).on('end', settle);
+    });
   }
 
   get #failsFast(): boolean {
@@ -113,9 +135,8 @@ class MannerlyCluster extends Cluster {
   #sendAgainWhenLost(command: Command, rest: Rest): void {
     const reject = command.reject;
     command.reject = (error) => {
-      const comesBack = ['close', 'reconnecting', 'connecting', 'connect'].includes(this.status);
-      if (comesBack && !this.#closing && error.message === lostConnection)
-        super.sendCommand(command, ...rest);
+      const isAway = this.status !== 'ready' && this.status !== 'end';
+      if (isAway && !this.#closing && error.message === lostConnection) super.sendCommand(command, ...rest);
       else reject.call(command, error);
     };
   }

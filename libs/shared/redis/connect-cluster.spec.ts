@@ -155,8 +155,8 @@ test('closing does not wait for a cluster that is down, and neither do its comma
   await expect(answer).rejects.toThrow();
 });
 
-test('BullMQ works on a cluster through an outage of all of it', async () => {
-  const { url, masters } = await ownCluster({ appendonly: 'yes', appendfsync: 'always' });
+/** A queue and its worker. `drainDelay`: how long a question for a job may wait for one, in s. */
+async function withBullMq(url: string, drainDelay: number) {
   const connection = connectForQueues({ url, cluster: true, connectionName: 'spec' });
   onTestFinished(() => closeRedis(connection));
   const queue = new Queue('greetings', { connection, prefix: bullPrefix });
@@ -165,18 +165,41 @@ test('BullMQ works on a cluster through an outage of all of it', async () => {
     connection,
     prefix: bullPrefix,
     runRetryDelay: 100,
+    drainDelay,
   });
   queue.on('error', () => undefined);
   worker.on('error', () => undefined);
   onTestFinished(() => queue.close());
   onTestFinished(() => worker.close(true));
-  await queue.add('before', {});
-  await vi.waitUntil(() => seen.includes('before'), patient);
+  const isDone = async (job: string) => {
+    await queue.add(job, {});
+    await vi.waitUntil(() => seen.includes(job), patient);
+  };
+  await isDone('before');
+  return { connection, isDone, reader: await worker.getBackend().blockingClient };
+}
+
+test('BullMQ works on a cluster through an outage of all of it', async () => {
+  const { url, masters } = await ownCluster({ appendonly: 'yes', appendfsync: 'always' });
+  const { connection, isDone } = await withBullMq(url, 5);
   let attempts = 0;
   connection.on('reconnecting', () => (attempts += 1));
   await Promise.all(masters.map((master) => master.kill()));
   await vi.waitUntil(() => attempts >= 7, patient);
   await Promise.all(masters.map((master) => master.restart()));
-  await queue.add('after', {});
-  await vi.waitUntil(() => seen.includes('after'), patient);
+  await isDone('after');
+});
+
+test('BullMQ works on after a time in which the cluster served nobody for want of another server', async () => {
+  const { url, masters, masterOf } = await ownCluster({ 'cluster-require-full-coverage': 'yes' });
+  const { isDone, reader } = await withBullMq(url, 0.5);
+  const holder = await masterOf(bullPrefix);
+  const other = masters.find((master) => master !== holder);
+  let refusals = 0;
+  reader?.on('reconnecting', () => (refusals += 1));
+  await other?.kill();
+  // It waits for a job longer than it meant to, closes its connection and makes another, which the cluster refuses.
+  await vi.waitUntil(() => refusals > 0, patient);
+  await other?.restart();
+  await isDone('after');
 });
