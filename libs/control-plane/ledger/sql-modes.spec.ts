@@ -33,8 +33,6 @@ const meaningful = [
     ':a',
   ],
   ...['$1', '\n', '\r', '\t', '\b', '\x1a', 'null', 'é', '😀', '縗', '\u00bf\\', "誠'", "運\\'", ' '],
-  `', (select 99), '`,
-  `\\', (select 99), (select 99)) -- `,
 ];
 const text = (charactersMax: number) =>
   fc
