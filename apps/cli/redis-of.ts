@@ -1,7 +1,7 @@
 /** Which Redis a command of the CLI talks to: the configured one, or that of a running `llmproxy start`. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Config } from '@llmproxy/config';
+import { redisTarget, type Config } from '@llmproxy/config';
 import type { RedisTarget } from '@llmproxy/redis';
 
 const noteIn = (dataDir: string): string => join(dataDir, 'embedded-redis.url');
@@ -13,8 +13,8 @@ export function noteEmbeddedRedis(dataDir: string, url: string): void {
 
 /** @throws Error saying what to do when the config names no Redis and none was ever embedded for its data folder */
 export function redisOf(config: Config): RedisTarget {
-  const { url, cluster } = config.redis;
-  if (url !== undefined) return { url, cluster };
+  const { url } = config.redis;
+  if (url !== undefined) return redisTarget({ ...config.redis, url });
   try {
     return { url: readFileSync(noteIn(config.data_dir), 'utf8').trim() };
   } catch {

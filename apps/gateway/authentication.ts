@@ -12,7 +12,7 @@ import {
   type KeySource,
 } from '@llmproxy/auth';
 import { createClientIp } from '@llmproxy/client-ip';
-import type { Config } from '@llmproxy/config';
+import { redisTarget, tlsReader, type Config } from '@llmproxy/config';
 import { openKeyLookup } from '@llmproxy/key-lookup-socket';
 import { findKeyRecord, followRevocations } from '@llmproxy/key-store';
 import { closeRedis, connectRedis, type RedisClient } from '@llmproxy/redis';
@@ -135,7 +135,7 @@ class Opened {
     return {
       name,
       decide,
-      source: this.#source(provider),
+      source: this.#source(provider, log),
       onError: provider.on_error,
       timeoutMs: provider.timeout,
       cache: { ttlMs: ttl, negativeTtlMs: negativeTtl, entriesMax },
@@ -146,19 +146,24 @@ class Opened {
     await Promise.all(this.#closers.map((close) => close()));
   }
 
-  #source(provider: Exclude<Provider, { type: 'static' | 'file' | 'lua' }>): KeySource {
+  #source(provider: Exclude<Provider, { type: 'static' | 'file' | 'lua' }>, log: Logger): KeySource {
     switch (provider.type) {
       case 'builtin':
         return this.#builtin();
       case 'redis':
         return redisSource({
-          redis: this.#cache(provider.redis.storage),
+          redis: this.#cache(provider.redis.storage, log),
           keyPattern: provider.redis.key_pattern,
         });
       case 'database':
         return this.#database(provider.name, provider.timeout);
       case 'webhook':
-        return webhookSource({ ...provider.webhook, judgedByHook: provider.hook !== undefined });
+        return webhookSource({
+          ...provider.webhook,
+          tls: tlsReader(provider.webhook.tls),
+          tell: (reason) => log.warn({ provider: provider.name }, reason),
+          judgedByHook: provider.hook !== undefined,
+        });
       default:
         return provider satisfies never;
     }
@@ -170,12 +175,16 @@ class Opened {
     return { lookup: ({ secretHash }) => findKeyRecord(redis, secretHash) };
   }
 
-  #cache(name: string): RedisClient {
+  #cache(name: string, log: Logger): RedisClient {
     const known = this.#caches.get(name);
     if (known) return known;
     const target = this.#config.storage.caches.find((cache) => cache.name === name);
     if (target === undefined) throw new Error(`storage.caches has no ${name}`); // the config makes sure of it
-    const redis = connectRedis({ ...target, connectionName: 'llmproxy-gateway-keys' });
+    const redis = connectRedis({
+      ...redisTarget(target),
+      connectionName: 'llmproxy-gateway-keys',
+      log: (level, message) => log[level](message),
+    });
     this.#caches.set(name, redis);
     this.#closers.push(() => closeRedis(redis));
     return redis;

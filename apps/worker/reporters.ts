@@ -1,22 +1,23 @@
 /** The reporters of the config as the delivery stage knows them. */
-import type { Config, Database, Reporter as ReporterConfig } from '@llmproxy/config';
+import { tlsReader, type Config, type Database, type Reporter as ReporterConfig } from '@llmproxy/config';
 import { databaseSchedule, webhookReporter, type Reporter } from '@llmproxy/delivery';
 import { EventsRefused, openLedger, type Ledger } from '@llmproxy/ledger';
+import type { Logger } from '@llmproxy/telemetry';
 
 // Values that a database refuses are refused again; a second look is for the case that someone has just mended it.
 const refusedAttemptsMax = 2;
 // SQLite has one writer at a time, and a second connection to wait for is one too many for the servers' deadlocks.
 const databaseWritesAtOnce = 1;
 
-/** @throws Error when a reporter names a database that is not there */
-export function reportersOf(config: Pick<Config, 'usage' | 'storage'>): Reporter[] {
+/** @throws Error when a reporter names a database that is not there, or certificates that cannot be read */
+export function reportersOf(config: Pick<Config, 'usage' | 'storage'>, log: Logger): Reporter[] {
   if (!config.usage.enabled) return [];
-  return config.usage.reporters.map((reporter) => reporterOf(reporter, config.storage.databases));
+  return config.usage.reporters.map((reporter) => reporterOf(reporter, config.storage.databases, log));
 }
 
-function reporterOf(reporter: ReporterConfig, databases: readonly Database[]): Reporter {
+function reporterOf(reporter: ReporterConfig, databases: readonly Database[], log: Logger): Reporter {
   if (reporter.type === 'webhook') {
-    const { url, method, timeout, retry, headers, secret } = reporter.webhook;
+    const { url, method, timeout, retry, headers, secret, tls } = reporter.webhook;
     return webhookReporter({
       name: reporter.name,
       url,
@@ -25,6 +26,8 @@ function reporterOf(reporter: ReporterConfig, databases: readonly Database[]): R
       attemptsMax: retry + 1,
       headers,
       secret,
+      tls: tlsReader(tls),
+      tell: (reason) => log.warn({ reporter: reporter.name }, reason),
     });
   }
   const { storage, table } = reporter.database;

@@ -35,7 +35,8 @@ export async function openWorker({
   const webhooks = config.usage.reporters.filter(({ type }) => type === 'webhook').map(({ name }) => name);
   const metrics = workerMetrics(registry, new Set(webhooks));
   const { count: onOutcome, countJobWithoutData: onJobWithoutData } = metrics;
-  const delivery = openDelivery({ redis, reporters: reportersOf(config), log, onOutcome, onJobWithoutData });
+  const reporters = reportersOf(config, log);
+  const delivery = openDelivery({ redis, reporters, log, onOutcome, onJobWithoutData });
   const consumer = openUsageConsumer({ redis, log, handle: delivery.fanOut, onJobWithoutData });
   watchQueues(registry, { usageDepth: consumer.depth, reporters: delivery.states });
   watchEventLoopLag(registry);

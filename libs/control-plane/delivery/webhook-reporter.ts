@@ -1,11 +1,12 @@
 /** Usage events by HTTP: one request per event, its body the event and nothing else. */
 import type { UsageEvent } from '@llmproxy/usage-queue';
-import { Agent, request } from 'undici';
+import { openAgent, type AgentOptions } from '@llmproxy/client-login';
+import { request, type Dispatcher } from 'undici';
 import { retryAfterMs, webhookSchedule, type RetrySchedule } from './core/retry-schedule.ts';
 import { DeliveryRefused, type Reporter } from './reporter.ts';
 import { signWebhook } from './signature.ts';
 
-export interface WebhookOptions {
+export interface WebhookOptions extends Pick<AgentOptions, 'tls' | 'tell'> {
   name: string;
   /** `http://` or `https://`. */
   url: string;
@@ -25,10 +26,10 @@ export interface WebhookOptions {
 const connectionsMax = 16;
 const answerBytesMax = 64 * 1024;
 
-/** @throws Error when the URL is none */
+/** @throws Error when the URL is none, or the certificates cannot be read */
 export function webhookReporter(options: WebhookOptions): Reporter {
   const url = new URL(options.url);
-  const agent = new Agent({ connections: connectionsMax, pipelining: 1 });
+  const agent = openAgent({ connections: connectionsMax, tls: options.tls, tell: options.tell });
   return {
     name: options.name,
     unit: 'event',
@@ -43,7 +44,12 @@ export function webhookReporter(options: WebhookOptions): Reporter {
   };
 }
 
-async function send(event: UsageEvent, url: URL, dispatcher: Agent, options: WebhookOptions): Promise<void> {
+async function send(
+  event: UsageEvent,
+  url: URL,
+  dispatcher: Dispatcher,
+  options: WebhookOptions,
+): Promise<void> {
   const body = JSON.stringify(event);
   const {
     statusCode,

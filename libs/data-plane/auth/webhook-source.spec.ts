@@ -1,5 +1,9 @@
 import { startFakeBackend, createGate, play } from '@llmproxy/fake-backend';
 import { FakeClock } from '@llmproxy/time';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { openPipeline, webhookSource, type Decide } from './index.ts';
 import { inboundWith } from './testing/inbound.ts';
@@ -131,4 +135,23 @@ test('a service that does not answer in time, or at all, lets nobody in', async 
   gate.open();
   await service.close();
   await expect(check()).rejects.toMatchObject({ code: 'auth_unavailable' });
+});
+
+test('a service that knows us by our certificate is asked with it', async () => {
+  const pem = (name: string) =>
+    readFileSync(new URL(`../../../test/fixtures/tls/${name}`, import.meta.url), 'utf8');
+  const own = { cert: pem('server.crt'), key: pem('server.key'), ca: pem('ca.crt'), requestCert: true };
+  const server = createServer(own, (_, answer) => answer.end('{"status":"active","user_id":"7"}'));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const source = webhookSource({
+    url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    tls: () => ({ ca: pem('ca.crt'), cert: pem('client.crt'), key: pem('client.key') }),
+    judgedByHook: false,
+  });
+  onTestFinished(async () => {
+    await source.close();
+    server.close();
+  });
+  const asked = { secret, secretHash: '', keyId: '', ip: '', method: 'GET', path: '/', rawHeaders: [] };
+  expect(await source.lookup(asked, AbortSignal.timeout(5000))).toMatchObject({ user_id: '7' });
 });

@@ -2,11 +2,12 @@
  * Keys that an HTTP service knows. Only a 2xx answer whose body is a JSON object, and says so, lets anyone in:
  * 401 and 404 mean "unknown", 402 "used up", 403 "refused"; anything else is no answer.
  */
-import { Agent, request as send } from 'undici';
+import { openAgent, type AgentOptions } from '@llmproxy/client-login';
+import { request as send } from 'undici';
 import { fieldOf, isObject, textFrom, type KeyData } from './core/key-fields.ts';
 import type { AuthRequest, KeySource } from './key-source.ts';
 
-export interface WebhookSourceOptions {
+export interface WebhookSourceOptions extends Pick<AgentOptions, 'tls' | 'tell'> {
   /** `http://` or `https://`. */
   readonly url: string;
   /** Default POST. */
@@ -20,10 +21,10 @@ export interface WebhookSourceOptions {
 const connectionsMax = 64;
 const answerBytesMax = 1024 * 1024;
 
-/** @throws TypeError when the URL is none */
+/** @throws Error when the URL is none, or the certificates cannot be read */
 export function webhookSource(options: WebhookSourceOptions): KeySource & { close(): Promise<void> } {
   const url = new URL(options.url);
-  const dispatcher = new Agent({ connections: connectionsMax, pipelining: 1 });
+  const dispatcher = openAgent({ connections: connectionsMax, tls: options.tls, tell: options.tell });
   const headers = {
     'user-agent': 'llmproxy',
     accept: 'application/json',

@@ -1,9 +1,9 @@
 /** What the loaded config says of keys, providers, limits and the connections they need. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { checkConfig, limitsOver, loadConfig } from './index.ts';
+import { checkConfig, limitsOver, loadConfig, requiredRedis, tlsReader } from './index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'llmproxy-access-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -213,7 +213,8 @@ describe('Redis', () => {
   test.each([
     ["url: 'rediss://h:6380/1'", { url: 'rediss://h:6380/1', cluster: false }],
     ["addr: 'localhost:6379'", { url: 'redis://localhost:6379/0', cluster: false }],
-    ["addr: '[::1]:6379', password: 'p@s/s', db: 3", { url: 'redis://:p%40s%2Fs@[::1]:6379/3' }],
+    ["addr: '[::1]:6379', password: 'p@s/s', db: 3", { url: 'redis://[::1]:6379/3', password: 'p@s/s' }],
+    ["addr: 'h:6380', tls: {}", { url: 'rediss://h:6380/0', tls: {} }],
     ["cluster: true, url: 'redis://a,redis://b'", { url: 'redis://a,redis://b', cluster: true }],
     ["cluster: true, url: 'redis://:pw@a:6379,b:6379'", { url: 'redis://:pw@a:6379,b:6379', cluster: true }],
   ])('a named Redis with %s is reached there', (parts, target) => {
@@ -230,5 +231,60 @@ describe('Redis', () => {
     expect(() => load('', env)).toThrow(
       'environment  LLMPROXY_REDIS_URL: several servers are a Redis Cluster: set redis.cluster to true',
     );
+  });
+
+  test('the environment may name the server that the login of the file is for', () => {
+    const login = 'redis: { username: gateway, password: secret, tls: {} }';
+    const { redis } = load(login, { LLMPROXY_REDIS_URL: 'rediss://r:6380' });
+    expect(redis).toMatchObject({ url: 'rediss://r:6380', username: 'gateway', password: 'secret', tls: {} });
+    expect(() => load(login, { LLMPROXY_REDIS_URL: 'rediss://:other@r:6380' })).toThrow(
+      'LLMPROXY_REDIS_URL: holds a user or a password, and redis.username is given too: write them in one place',
+    );
+    expect(() => load(login, { LLMPROXY_REDIS_URL: 'redis://r:6380' })).toThrow(
+      'LLMPROXY_REDIS_URL: redis.tls is given: write rediss:// for TLS',
+    );
+    expect(() => load(login)).toThrow('redis.url: is required with username, or LLMPROXY_REDIS_URL');
+  });
+});
+
+describe('files of passwords and certificates', () => {
+  const certificates = resolve(import.meta.dirname, '../../../test/fixtures/tls');
+
+  test('a password is read anew with each question, the line break at its end aside', () => {
+    write('first secret\r\n', 'rotating/password');
+    const file = write(
+      `${oneBackend}redis: { url: 'redis://r', username: gateway, password_file: password }`,
+      'rotating/config.yaml',
+    );
+    const { username, password } = requiredRedis(loadConfig(file, {}), file);
+    expect([username, password?.()]).toEqual(['gateway', 'first secret']);
+    const path = write('second secret ', 'rotating/password');
+    expect(password?.()).toBe('second secret ');
+    write('\n', 'rotating/password');
+    expect(password).toThrow(`${path}: the file of the password is empty`);
+    rmSync(path);
+    expect(password).toThrow(`${path}: the file of the password does not exist`);
+  });
+
+  test('certificates are read anew with each question', () => {
+    const ca_file = write(readFileSync(`${certificates}/backend.crt`, 'utf8'), 'certificates/ca.crt');
+    const read = tlsReader({ ca_file, server_name: 'store.test' });
+    const other = readFileSync(`${certificates}/ca.crt`, 'utf8');
+    expect(read?.()).not.toEqual({ ca: other, servername: 'store.test' });
+    write(other, 'certificates/ca.crt');
+    expect(read?.()).toEqual({ ca: other, servername: 'store.test' });
+    write('half of a cer', 'certificates/ca.crt');
+    expect(read).toThrow(`${ca_file}: the file of authorities does not hold certificates in PEM`);
+  });
+
+  test('the certificates of webhooks are looked for beside the config file', () => {
+    const file = resolve(import.meta.dirname, '../../../test/fixtures/config/good/logins.yaml');
+    const { auth, usage } = loadConfig(file, {});
+    expect(auth.pipeline).toMatchObject([
+      {
+        webhook: { tls: { cert_file: `${certificates}/client.crt`, key_file: `${certificates}/client.key` } },
+      },
+    ]);
+    expect(usage.reporters).toMatchObject([{ webhook: { tls: { ca_file: `${certificates}/ca.crt` } } }]);
   });
 });

@@ -5,18 +5,21 @@ import { checkAuth, checkKeys } from './core/check-auth.ts';
 import { checkKeyLimits, checkLimits } from './core/check-limits.ts';
 import { checkLinks } from './core/check-links.ts';
 import type { Blocks, Finding } from './core/check-links.ts';
-import { checkStorage, redisTargetProblem } from './core/check-storage.ts';
+import { checkWebhookTls, givenLogin, loginPlaces, redisTargetProblem } from './core/check-login.ts';
+import { checkStorage } from './core/check-storage.ts';
 import type { Env } from './core/expand-env.ts';
 import { findForeignDialect } from './core/not-built.ts';
 import { ConfigError, sortProblems } from './core/problem.ts';
 import type { Problem } from './core/problem.ts';
 import { readYaml } from './core/read-yaml.ts';
 import type { Path, YamlFile } from './core/read-yaml.ts';
+import { withFiles } from './core/login-files.ts';
 import { resolveConfig } from './core/resolve.ts';
 import type { Config } from './core/resolve.ts';
 import { ConfigFile } from './core/schema/config-file.ts';
 import { redisUrls } from './core/schema/leaves.ts';
 import { validate } from './core/validate.ts';
+import { loginFaults } from './read-login.ts';
 import { readProviders, type ForeignChecks } from './read-providers.ts';
 import { readText } from './read-text.ts';
 
@@ -56,10 +59,12 @@ export function loadWithWarnings(path: string, env: Env, checks: ForeignChecks =
       ...contradictingListen(yaml),
       ...checkLinks(blocks),
       ...checkStorage(blocks),
+      ...checkWebhookTls(blocks),
       ...checkAuth(blocks, isGiven(yaml, 'auth')),
       ...checkLimits(blocks),
     ]),
     ...unreadable,
+    ...unreadableLogins(yaml, blocks),
     ...checkKeys(lists),
     ...checkKeyLimits(lists, blocks.rate_limit),
     ...redisProblems(yaml, blocks, env),
@@ -134,12 +139,25 @@ function longSocket(yaml: YamlFile, { auth }: Config): Problem | undefined {
   return yaml.problem(['auth', 'lookup', 'listen'], message);
 }
 
-/** What is wrong with the address in the environment, and a cluster that nothing names. */
+/** What is wrong with the files of passwords and certificates. */
+function unreadableLogins(yaml: YamlFile, blocks: Blocks): Problem[] {
+  return loginPlaces(blocks).flatMap(({ path, ...files }) => {
+    const { password, tls } = loginFaults(withFiles(files, (file) => resolve(dirname(yaml.file), file)));
+    return [
+      ...password.map(({ setting, message }) => yaml.problem([...path, setting], message)),
+      ...tls.map(({ setting, message }) => yaml.problem([...path, 'tls', setting], message)),
+    ];
+  });
+}
+
+/** What is wrong with the address in the environment, and a cluster or a login that nothing names the Redis of. */
 function redisProblems(yaml: YamlFile, { redis }: Blocks, env: Env): Problem[] {
   const url = env['LLMPROXY_REDIS_URL'] || undefined;
   if (url === undefined) {
-    if (redis?.cluster !== true || redis.url !== undefined) return [];
-    const message = 'is required for a cluster, or LLMPROXY_REDIS_URL in the environment';
+    if (redis === undefined || redis.url !== undefined) return [];
+    const what = redis.cluster ? 'for a cluster' : givenLogin(redis)?.replace(/^/, 'with ');
+    if (what === undefined) return [];
+    const message = `is required ${what}, or LLMPROXY_REDIS_URL in the environment`;
     return [yaml.problem(['redis', 'url'], message)];
   }
   const message = environmentProblem(url, redis);
@@ -151,7 +169,7 @@ function environmentProblem(url: string, redis: Blocks['redis']): string | undef
   const result = redisUrls().safeParse(url);
   if (!result.success) return result.error.issues[0]?.message;
   const isUsed = redis !== undefined && redis.url === undefined;
-  return isUsed ? redisTargetProblem({ url, cluster: redis.cluster }, ['redis']) : undefined;
+  return isUsed ? redisTargetProblem({ ...redis, url }, ['redis']) : undefined;
 }
 
 function freeze<T>(value: T): T {

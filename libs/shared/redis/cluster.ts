@@ -6,6 +6,7 @@ import type { ClusterNode, ClusterOptions, Command, Redis } from 'ioredis';
 import { Cluster } from 'ioredis';
 import { backOff, connectTimeoutMs } from './timing.ts';
 import type { RedisConnection } from './connect.ts';
+import { forgetLogin, openLogin, withLogin, type Login } from './login.ts';
 import { seedsOf } from './target.ts';
 import { tellCluster } from './tell.ts';
 
@@ -13,7 +14,7 @@ import { tellCluster } from './tell.ts';
 export function openCluster(connection: RedisConnection): Cluster {
   const { seeds, login } = seedsOf(connection.url);
   const { isEncrypted, ...credentials } = login;
-  const cluster = new MannerlyCluster(seeds, {
+  const options: ClusterOptions = {
     ...(connection.whenDown === 'queue' ? waiting : failingFast),
     clusterRetryStrategy: backOff,
     // A certificate names the host, not the address that the name stands for now.
@@ -25,7 +26,8 @@ export function openCluster(connection: RedisConnection): Cluster {
       connectTimeout: connectTimeoutMs,
       ...(connection.commandTimeoutMs === undefined ? {} : { commandTimeout: connection.commandTimeoutMs }),
     },
-  });
+  };
+  const cluster = new MannerlyCluster(seeds, options, openLogin(connection, connection.log));
   tellCluster(cluster, connection);
   return cluster;
 }
@@ -54,16 +56,24 @@ type Rest = [stream?: never, node?: never];
 
 class MannerlyCluster extends Cluster {
   readonly #seeds: ClusterNode[];
+  readonly #login: Login;
   readonly #channels = new Set<string>();
   #resubscription: NodeJS.Timeout | undefined;
   #outcome: Promise<void> | undefined;
   #closing = false;
 
-  constructor(seeds: ClusterNode[], options: ClusterOptions) {
-    super(seeds, options);
+  constructor(seeds: ClusterNode[], options: ClusterOptions, login: Login) {
+    super(seeds, { ...options, redisOptions: withLogin({ ...options.redisOptions }, login) });
     this.#seeds = seeds;
-    // ioredis connects to a server with the first command for it, which would pay for that.
-    this.on('+node', (node: Redis) => void node.connect().catch(() => undefined));
+    this.#login = login;
+    this.on('node error', forgetLogin);
+    this.on('+node', (node: Redis) => {
+      // From these options ioredis makes further connections to this server, when it has long been connected.
+      withLogin(node.options, login);
+      node.on('error', forgetLogin);
+      // ioredis connects to a server with the first command for it, which would pay for that.
+      node.connect().catch(() => undefined);
+    });
     this.on('end', () => clearInterval(this.#resubscription));
   }
 
@@ -112,7 +122,11 @@ class MannerlyCluster extends Cluster {
 
   /** As BullMQ makes them for its blocking reads. */
   override duplicate(seeds: ClusterNode[] = [], options: ClusterOptions = {}): Cluster {
-    return new MannerlyCluster(seeds.length > 0 ? seeds : this.#seeds, { ...this.options, ...options });
+    return new MannerlyCluster(
+      seeds.length > 0 ? seeds : this.#seeds,
+      { ...this.options, ...options },
+      this.#login,
+    );
   }
 
   #readyOrEnd(): Promise<void> {

@@ -6,6 +6,7 @@ import type { Cluster, RedisOptions } from 'ioredis';
 import { Redis } from 'ioredis';
 import { backOff, connectTimeoutMs } from './timing.ts';
 import { openCluster } from './cluster.ts';
+import { forgetLogin, openLogin, withLogin, type Login } from './login.ts';
 import { tellServer, type RedisLog } from './tell.ts';
 import { checkedServerUrl, type RedisTarget } from './target.ts';
 
@@ -31,7 +32,7 @@ const quitMsMax = 1000;
 
 /**
  * A connection that is opened in the background and reopened for as long as it is not closed with `closeRedis`.
- * @throws Error only when the URL cannot be understood
+ * @throws Error only when the URL cannot be understood, or password or certificates cannot be read
  */
 export function connectRedis(connection: RedisConnection): RedisClient {
   return connection.cluster === true ? openCluster(connection) : openServer(connection);
@@ -68,11 +69,32 @@ function openServer(connection: RedisConnection): Redis {
     retryStrategy: backOff,
     ...(connection.commandTimeoutMs === undefined ? {} : { commandTimeout: connection.commandTimeoutMs }),
   };
+  const login = openLogin(connection, connection.log);
   const redis = url.startsWith('unix:')
-    ? new Redis({ ...options, ...socketOf(url) })
-    : new Redis(url, options);
+    ? new Server({ ...options, ...socketOf(url) }, login)
+    : new Server(options, login, url);
   tellServer(redis, connection);
   return redis;
+}
+
+/** A connection, and each duplicate of it, that logs in with what is valid when it connects. */
+class Server extends Redis {
+  readonly #login: Login;
+
+  constructor(options: RedisOptions, login: Login, url?: string) {
+    // Not before the login is in its place. The types know no options without an address; they may be in the options.
+    super(url as string, { ...options, lazyConnect: true });
+    this.#login = login;
+    withLogin(this.options, login);
+    this.options.lazyConnect = options.lazyConnect ?? false;
+    this.on('error', forgetLogin);
+    if (!this.options.lazyConnect) this.connect().catch(() => undefined);
+  }
+
+  /** As BullMQ makes them for its blocking reads. */
+  override duplicate(override: Partial<RedisOptions> = {}): Redis {
+    return new Server({ ...this.options, ...override }, this.#login);
+  }
 }
 
 function socketOf(url: string): RedisOptions {

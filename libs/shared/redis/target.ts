@@ -1,4 +1,5 @@
 /** Which Redis is meant, and how its address may be shown. */
+import type { TlsTexts } from '@llmproxy/client-login';
 
 /** One server, or a Redis Cluster. */
 export interface RedisTarget {
@@ -10,6 +11,12 @@ export interface RedisTarget {
   readonly url: string;
   /** Whether it is a Redis Cluster, which has neither database numbers nor sockets. Default false. */
   readonly cluster?: boolean | undefined;
+  /** User of the ACL, when the URL names none. */
+  readonly username?: string | undefined;
+  /** Asked for each connection. */
+  readonly password?: (() => string) | undefined;
+  /** For `rediss://`; asked for each connection. Left out: any server whose certificate Node.js trusts. */
+  readonly tls?: (() => TlsTexts) | undefined;
 }
 
 /** A server of a cluster as the URL names it. */

@@ -1,6 +1,7 @@
 export { mariadbForTests, postgresForTests, redisClusterForTests, redisForTests } from './for-tests.ts';
 export type { PlaceForTest } from './for-tests.ts';
 export { startMariadb } from './mariadb.ts';
+export { onFreePort } from './free-port.ts';
 export { debianNginx } from './nginx.ts';
 export { startPostgres } from './postgres.ts';
 export type { PrivateServer } from './private-server.ts';

@@ -1,11 +1,10 @@
 /** A Redis Cluster of three masters without replicas, all its data thrown away when it ends. */
 import { rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ServerProcess } from '@llmproxy/debian-packages';
 import { spawnRedisServer } from '@llmproxy/embedded-redis';
 import type { Redis } from 'ioredis';
+import { onFreePort } from './free-port.ts';
 import { onRedis } from './on-redis.ts';
 import type { PrivateServer, PrivateServerChoice } from './private-server.ts';
 import { privateFolder } from './private-server.ts';
@@ -14,6 +13,8 @@ import { privateFolder } from './private-server.ts';
 export interface ClusterMaster {
   /** On 127.0.0.1. */
   readonly port: number;
+  /** Path of a unix socket of it. */
+  readonly socket: string;
   /** First and last of its slots. */
   readonly slots: readonly [first: number, last: number];
   /** Ends it at once, as a crash would; its slots stay its own. */
@@ -31,23 +32,16 @@ export interface RedisCluster extends PrivateServer {
   flush(): Promise<void>;
 }
 
+type RedisSettings = Readonly<Record<string, string>>;
+
 export interface RedisClusterChoice extends PrivateServerChoice {
-  /** Further lines of redis.conf by name, for each master. */
-  readonly settings?: Readonly<Record<string, string>> | undefined;
+  /** Further lines of redis.conf by name, for each master; or made of its port. */
+  readonly settings?: RedisSettings | ((port: number) => RedisSettings) | undefined;
 }
 
 const masterCount = 3;
 const slotCount = 16_384;
-const startsMax = 3;
 const pollMs = 20;
-/** The bus of a node listens on its port plus this. */
-const busOffset = 10_000;
-/**
- * Neither these ports nor those of the bus are ones that a system hands out by itself (32768 and up on Linux): while a
- * killed master is dead, no other connection takes its place.
- */
-const ports = { first: 12_000, count: 10_000 };
-
 /** Starts three redis-servers and makes them one cluster; takes about two seconds, which a new master waits. */
 export async function startRedisCluster(choice: RedisClusterChoice = {}): Promise<RedisCluster> {
   const started = await Promise.allSettled(
@@ -92,12 +86,14 @@ async function startMaster(index: number, choice: RedisClusterChoice): Promise<O
   const socket = join(folder, 'redis.sock');
   const url = `unix://${encodeURI(socket)}`;
   const ask: OwnMaster['ask'] = (question) => onRedis(url, question);
+  const { settings } = choice;
+  const further = (port: number) => (typeof settings === 'function' ? settings(port) : settings);
   const slots = [slotOf(index), slotOf(index + 1) - 1] as const;
   const start = (port: number) =>
     spawnRedisServer({
       ...choice,
       socket,
-      settings: { ...settingsFor(folder, port), ...choice.settings },
+      settings: { ...settingsFor(folder, port), ...further(port) },
       stopSignal: 'SIGKILL',
       removeAfter: folder,
     });
@@ -112,6 +108,7 @@ async function startMaster(index: number, choice: RedisClusterChoice): Promise<O
   return {
     url,
     port,
+    socket,
     slots,
     ask,
     stop: () => server.stop(),
@@ -147,29 +144,6 @@ const settingsFor = (dir: string, port: number) => ({
   // The slots of the others are served on while a master is dead.
   'cluster-require-full-coverage': 'no',
 });
-
-/** Between looking and starting somebody else may take the port: then another is tried. */
-async function onFreePort(
-  start: (port: number) => Promise<ServerProcess>,
-): Promise<{ port: number; server: ServerProcess }> {
-  for (let attempt = 1; ; attempt += 1) {
-    const port = ports.first + Math.floor(Math.random() * ports.count);
-    if (!((await isFree(port)) && (await isFree(port + busOffset)))) continue;
-    try {
-      return { port, server: await start(port) };
-    } catch (cause) {
-      if (attempt === startsMax) throw cause;
-    }
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-}
 
 async function introduce(masters: readonly OwnMaster[]): Promise<void> {
   const [first, ...others] = masters;

@@ -1,6 +1,7 @@
 /** Sources of keys as they are used: what is not given has its default, and a hook is its text. */
 import type { KeyEntry } from './check-auth.ts';
 import type { DeepReadonly } from './deep-readonly.ts';
+import { withFiles } from './login-files.ts';
 import type { ConfigFile } from './schema/config-file.ts';
 import { Cache, Lua } from './schema/providers.ts';
 import type { Limits as FileLimits } from './schema/limits.ts';
@@ -77,7 +78,12 @@ const timeoutMsDefault = 5000;
 const cacheDefault = Cache.parse({});
 const hookDefault = Lua.parse({});
 
-export function providerOf(read: ReadProvider, mode: ConfigFile['auth']['mode']): KeyProvider {
+/** @param fileInConfig makes a file named in the config absolute */
+export function providerOf(
+  read: ReadProvider,
+  mode: ConfigFile['auth']['mode'],
+  fileInConfig: (path: string) => string,
+): KeyProvider {
   const { provider, keys } = read;
   const { name, type } = provider;
   const hook = hookOf(read);
@@ -96,7 +102,7 @@ export function providerOf(read: ReadProvider, mode: ConfigFile['auth']['mode'])
       return { ...asked, type, database: given(provider.database) };
     case 'webhook': {
       const { timeout: _, ...webhook } = given(provider.webhook);
-      return { ...asked, type, webhook };
+      return { ...asked, type, webhook: withFiles(webhook, fileInConfig) };
     }
     default:
       return type satisfies never;

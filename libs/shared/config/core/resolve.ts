@@ -2,6 +2,7 @@
 import { backendName } from './backend-name.ts';
 import type { DeepReadonly } from './deep-readonly.ts';
 import { limitsOver } from './limits-over.ts';
+import { withFiles, type Login } from './login-files.ts';
 import { providerOf } from './resolve-auth.ts';
 import type { KeyProvider, Limits, ReadProvider } from './resolve-auth.ts';
 import type { ConfigFile } from './schema/config-file.ts';
@@ -44,8 +45,11 @@ export type Database = DeepReadonly<
     )
 >;
 
-/** An enabled Redis with data of the user's; of a cluster, `url` is one seed or several with commas between. */
-export type Cache = DeepReadonly<Named & { url: string; cluster: boolean }>;
+/** Of a cluster, `url` is one seed or several with commas between. */
+export type RedisServer = DeepReadonly<Login & { url: string; cluster: boolean }>;
+
+/** An enabled Redis with data of the user's. */
+export type Cache = DeepReadonly<Named & RedisServer>;
 
 /**
  * A checked config, frozen. Durations are in ms, sizes in bytes, files absolute, names in `auth.header_names` in lower
@@ -88,12 +92,12 @@ export function resolveConfig(file: File, around: Surroundings): Config {
     server: { ...server, listen: listen ?? server.listen, workers: server.workers ?? around.cores },
     backends: file.backends.map((backend) => backendOf(backend, file.rate_limit)),
     auth: authOf(file.auth, around, dataDir),
-    usage: { ...file.usage, reporters: file.usage.reporters.flatMap(reporterOf) },
+    usage: { ...file.usage, reporters: file.usage.reporters.flatMap((entry) => reporterOf(entry, around)) },
     storage: {
       databases: file.storage.databases.flatMap((entry) => databaseOf(entry, around, dataDir)),
-      caches: file.storage.caches.flatMap(cacheOf),
+      caches: file.storage.caches.flatMap((entry) => cacheOf(entry, around)),
     },
-    redis: { url: file.redis.url ?? around.redisUrl, cluster: file.redis.cluster },
+    redis: { ...withFiles(file.redis, around.fileInConfig), url: file.redis.url ?? around.redisUrl },
     logging: loggingOf(file.logging, around),
   };
 }
@@ -115,7 +119,7 @@ function authOf(auth: File['auth'], around: Surroundings, dataDir: string): Conf
   return {
     ...auth,
     header_names: auth.header_names.map((name) => name.toLowerCase()),
-    pipeline: around.providers.map((read) => providerOf(read, auth.mode)),
+    pipeline: around.providers.map((read) => providerOf(read, auth.mode, around.fileInConfig)),
     lookup: {
       listen:
         listen === undefined ? around.inDataDir(dataDir, 'key-lookup.sock') : around.fileInConfig(listen),
@@ -133,9 +137,14 @@ function credentialOf(
   return auth.header === undefined ? undefined : { header: auth.header, value: auth.value };
 }
 
-function reporterOf({ name, type, enabled, webhook, database }: FileReporter): Reporter[] {
+function reporterOf(
+  { name, type, enabled, webhook, database }: FileReporter,
+  { fileInConfig }: Surroundings,
+): Reporter[] {
   if (!enabled) return [];
-  if (type === 'webhook') return webhook === undefined ? [] : [{ name, type, webhook }];
+  if (type === 'webhook') {
+    return webhook === undefined ? [] : [{ name, type, webhook: withFiles(webhook, fileInConfig) }];
+  }
   return database === undefined ? [] : [{ name, type, database }];
 }
 
@@ -156,11 +165,11 @@ function databaseOf(entry: FileDatabase, around: Surroundings, dataDir: string):
   ];
 }
 
-function cacheOf({ name, enabled, cluster, ...parts }: File['storage']['caches'][number]): Cache[] {
+function cacheOf(entry: File['storage']['caches'][number], { fileInConfig }: Surroundings): Cache[] {
+  const { enabled, driver: _, addr = '', db = 0, url, ...rest } = entry;
   if (!enabled) return [];
-  const { addr = '', password, db = 0 } = parts;
-  const login = password === undefined ? '' : `:${encodeURIComponent(password)}@`;
-  return [{ name, cluster, url: parts.url ?? `redis://${login}${addr}/${db}` }];
+  const scheme = rest.tls === undefined ? 'redis' : 'rediss';
+  return [{ ...withFiles(rest, fileInConfig), url: url ?? `${scheme}://${addr}/${db}` }];
 }
 
 const defaultPort = { postgres: 5432, mysql: 3306 };

@@ -1,5 +1,18 @@
 import { z } from 'zod';
 import { enabled, filePath, redisUrls, urlPath } from './leaves.ts';
+import { clientTls, passwordFile } from './tls.ts';
+
+/** Who we are to a Redis, beside what its URL says. */
+export const redisLogin = {
+  username: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('User of the ACL of Redis. Unset: the one in the URL, or `default`.'),
+  password: z.string().min(1).optional().describe('Password. Better `${ENV}` or a file than plain text.'),
+  password_file: passwordFile(),
+  tls: clientTls('How a server at `rediss://` is known, and our certificate for it.'),
+};
 
 export const Redis = z
   .strictObject({
@@ -14,6 +27,7 @@ export const Redis = z
       .describe(
         'Whether it is a Redis Cluster. The URL is then one of its servers, or several of them with commas between.',
       ),
+    ...redisLogin,
   })
   .prefault({})
   .describe('Where shared state and the usage queue live.');

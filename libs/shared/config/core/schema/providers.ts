@@ -12,6 +12,7 @@ import {
   sqlTable,
 } from './leaves.ts';
 import { Keys } from './keys.ts';
+import { clientTls } from './tls.ts';
 
 const Redis = z
   .strictObject({
@@ -49,6 +50,7 @@ const Webhook = z
     method: z.enum(['POST', 'PUT']).default('POST').describe('HTTP method.'),
     timeout: duration().optional().describe('Older place of `timeout` of the provider.'),
     headers: headerMap().default({}).describe('Headers of the question, such as a credential.'),
+    tls: clientTls('How a server at `https://` is known, and our certificate for it.'),
   })
   .describe('For type `webhook`.');
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { count, enabled, filePath, name, redisUrls } from './leaves.ts';
+import { redisLogin } from './operations.ts';
 
 const Database = z
   .strictObject({
@@ -41,9 +42,9 @@ const Cache = z
       .string()
       .regex(/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, { error: noAddress })
       .optional()
-      .describe('`host:port` of the server.'),
-    password: z.string().min(1).optional().describe('Password. Better `${ENV}` than plain text.'),
+      .describe('`host:port` of the server; with `tls` it speaks TLS.'),
     db: count(0, 65_535).optional().describe('Number of the database. Default: 0.'),
+    ...redisLogin,
   })
   .describe('One Redis with data of your own.');
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { count, duration, enabled, headerMap, httpUrl, name, sqlName } from './leaves.ts';
+import { clientTls } from './tls.ts';
 
 const Webhook = z
   .strictObject({
@@ -19,6 +20,7 @@ const Webhook = z
       .min(1)
       .optional()
       .describe('Signs each delivery with an HMAC-SHA256. Better `${ENV}` than plain text.'),
+    tls: clientTls('How a server at `https://` is known, and our certificate for it.'),
   })
   .describe('For type `webhook`.');
 
