@@ -1,4 +1,4 @@
-import { postgresForTests, recordPostgres, type PlaceForTest } from '@llmproxy/real-services';
+import { postgresForTests, startPgbouncer, recordPostgres, type PlaceForTest } from '@llmproxy/real-services';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openKeyTables, type KeyTable } from './index.ts';
@@ -56,10 +56,10 @@ describe('PostgreSQL', () => {
     }),
   );
 
-  function open(table: Partial<KeyTable> & { table: string }) {
+  function open(table: Partial<KeyTable> & { table: string }, url = place.url) {
     const where = { keyColumn: 'api_key', fields: [], keyHash: 'none' as const, ...table };
     const tables = openKeyTables({
-      databases: [{ name: 'main', driver: 'postgres', url: place.url, connectionsMax: 1 }],
+      databases: [{ name: 'main', driver: 'postgres', url, connectionsMax: 1 }],
       tables: new Map([['p', { ...where, database: 'main', timeoutMs: 10_000 }]]),
     });
     onTestFinished(() => tables.close());
@@ -98,6 +98,24 @@ describe('PostgreSQL', () => {
       $$ insert into visits values (1) returning 'sk-1' $$`);
     await run(`create view visiting as select visit() as api_key`);
     await expect(open({ table: 'visiting' })('sk-1')).rejects.toThrow('database main: failed (25006)');
+  });
+
+  test('behind PgBouncer in transaction pooling keys are found, many at once', async () => {
+    await run(`create table pooled (api_key text); insert into pooled values ('sk-1')`);
+    const bouncer = await startPgbouncer({ server: place.url, poolMode: 'transaction' });
+    onTestFinished(() => bouncer.stop());
+    const find = open({ table: 'pooled' }, bouncer.url);
+    const found = await Promise.all(Array.from({ length: 50 }, (_, i) => find(`sk-${i}`)));
+    expect(found.filter((row) => row !== undefined)).toEqual([{ api_key: 'sk-1' }]);
+  });
+
+  test('behind PgBouncer in statement pooling the refusal says what to set', async () => {
+    await run('create table by_statement (api_key text)');
+    const bouncer = await startPgbouncer({ server: place.url, poolMode: 'statement' });
+    onTestFinished(() => bouncer.stop());
+    await expect(open({ table: 'by_statement' }, bouncer.url)('sk-1')).rejects.toThrow(
+      'database main: PgBouncer pools by statement, where no transaction can be: set pool_mode to transaction or session',
+    );
   });
 
   test('a table of another schema is found', async () => {

@@ -1,8 +1,11 @@
 export { mariadbForTests, postgresForTests, redisClusterForTests, redisForTests } from './for-tests.ts';
 export type { PlaceForTest } from './for-tests.ts';
+export { startHaproxy } from './haproxy.ts';
+export type { Haproxy } from './haproxy.ts';
 export { startMariadb } from './mariadb.ts';
 export { onFreePort } from './free-port.ts';
 export { debianNginx } from './nginx.ts';
+export { startPgbouncer } from './pgbouncer.ts';
 export { startPostgres } from './postgres.ts';
 export type { PrivateServer } from './private-server.ts';
 export { recordMariadb, recordPostgres } from './recorded-statements.ts';
