@@ -93,6 +93,13 @@ test('a listed key with a field that cannot be read is disabled, and the operato
   ]);
 });
 
+test('a key whose source misspells a limit is refused, and the operator hears of the name, not of the value', async () => {
+  const { check, problems } = open({ providers: [asked(knows({ limits: { requests_per_min: 4711 } }))] });
+  expect(await check()).toMatchObject({ code: 'key_not_active' });
+  const reason = 'limits.requests_per_min (no such limit)';
+  expect(problems).toMatchObject([{ kind: 'key_unreadable', keyId: keyIdOf(secret), reason }]);
+});
+
 describe('first_match', () => {
   test('the first provider that knows a key decides, also when it refuses', async () => {
     const grants = { name: 'a', source: listed() };

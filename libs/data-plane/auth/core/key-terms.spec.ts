@@ -138,6 +138,10 @@ test.each([
   [{ allowed_models: ['gpt-*-mini'] }, 'allowed_models'],
   [{ limits: 'gold' }, 'limits'],
   [{ limits: { tokens_per_minute: 'many' } }, 'limits.tokens_per_minute'],
+  [{ limits: { request_per_minute: 60 } }, 'limits.request_per_minute (no such limit)'],
+  [{ limits: '{"requestsPerMinute": 60, "max_concurrent": 2}' }, 'limits.requestsPerMinute (no such limit)'],
+  [{ rate_limit: { rpm: '60' } }, 'limits.rpm (no such limit)'],
+  [{ limits: { ['x'.repeat(100)]: 1 } }, `limits.${'x'.repeat(64)} (no such limit)`],
 ])('%j is not guessed at', (data, field) => {
   expect(keyTermsOf(data).unreadable).toEqual([field]);
 });
@@ -167,4 +171,25 @@ test.each([
   [{ allow: {} }, ''],
 ])('of %j the refusal of the source is %j', (data, denial) => {
   expect(keyTermsOf(data).denial).toBe(denial);
+});
+
+test.each([
+  [{ limits: 'gold' }],
+  [{ rate_limit: [60], limits: { requests_per_minute: 60 } }],
+  [{ limits: { request_per_minute: 60, max_concurrent: 5 } }],
+])('where a hook may let in what cannot be read, the limits %j block all the same', (data) => {
+  expect(keyTermsOf(data).rates).toEqual({
+    requestsPerSecond: 0,
+    burstSize: 0,
+    requestsPerMinute: 0,
+    tokensPerMinute: 0,
+    maxConcurrent: 0,
+  });
+});
+
+test('a limit without a value says nothing, whatever its name', () => {
+  expect(keyTermsOf({ limits: { rpm: null, requests_per_minute: 60, rps: '' } })).toMatchObject({
+    unreadable: [],
+    rates: { requestsPerMinute: 60 },
+  });
 });

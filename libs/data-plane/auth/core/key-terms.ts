@@ -58,7 +58,7 @@ export interface KeyTerms {
   readonly allowedModels: AllowsModel | null;
   /** Null: the key brings no limits. */
   readonly rates: KeyRates | null;
-  /** Names of the fields that could not be understood. */
+  /** The fields that could not be understood, by name, as an operator is told of them. */
   readonly unreadable: readonly string[];
 }
 
@@ -142,20 +142,45 @@ function quotaFrom(data: KeyData, read: Read, lastResetAtMs: number | null): Key
   return total === null || total < 0 ? null : { total, used: used ?? 0, period, lastResetAtMs };
 }
 
+const rateNames = {
+  requestsPerSecond: 'requests_per_second',
+  burstSize: 'burst_size',
+  requestsPerMinute: 'requests_per_minute',
+  tokensPerMinute: 'tokens_per_minute',
+  maxConcurrent: 'max_concurrent',
+} as const satisfies Record<keyof KeyRates, string>;
+const rateNamesKnown: ReadonlySet<string> = new Set(Object.values(rateNames));
+/** Of a name that is none of ours, as much as is told. */
+const nameLengthMax = 64;
+
+const ratesOf = (rate: (name: string) => number | null): KeyRates => ({
+  requestsPerSecond: rate(rateNames.requestsPerSecond),
+  burstSize: rate(rateNames.burstSize),
+  requestsPerMinute: rate(rateNames.requestsPerMinute),
+  tokensPerMinute: rate(rateNames.tokensPerMinute),
+  maxConcurrent: rate(rateNames.maxConcurrent),
+});
+
+/** Limits of which one has a name that we do not know block everything: that one cannot be kept. */
 function ratesFrom(data: KeyData, read: Read): KeyRates | null {
-  const general = read('rate_limit', objectFrom(fieldOf(data, 'rate_limit')), null);
-  const own = read('limits', objectFrom(fieldOf(data, 'limits')), null);
+  const general = limitsIn(data, 'rate_limit', read);
+  const own = limitsIn(data, 'limits', read);
+  if (general === 'blocked' || own === 'blocked') return ratesOf(() => 0);
   if (general === null && own === null) return null;
   const written = { ...general, ...own };
-  const rate = (name: string): number | null => {
+  return ratesOf((name) => {
     const value = read(`limits.${name}`, numberFrom(fieldOf(written, name)), 0);
     return value !== null && value < 0 ? Infinity : value;
-  };
-  return {
-    requestsPerSecond: rate('requests_per_second'),
-    burstSize: rate('burst_size'),
-    requestsPerMinute: rate('requests_per_minute'),
-    tokensPerMinute: rate('tokens_per_minute'),
-    maxConcurrent: rate('max_concurrent'),
-  };
+  });
+}
+
+function limitsIn(data: KeyData, field: string, read: Read): KeyData | null | 'blocked' {
+  const limits = read<KeyData | null | 'blocked'>(field, objectFrom(fieldOf(data, field)), 'blocked');
+  if (limits === null || limits === 'blocked') return limits;
+  const unknown = Object.keys(limits).filter(
+    (name) => !rateNamesKnown.has(name) && fieldOf(limits, name) !== undefined,
+  );
+  for (const name of unknown)
+    read(`limits.${name.slice(0, nameLengthMax)} (no such limit)`, unreadable, null);
+  return unknown.length > 0 ? 'blocked' : limits;
 }
