@@ -7,6 +7,12 @@ export { errorField } from '@llmproxy/sql-connections';
 /** Every table of a ledger has the same columns; its name comes from the config. */
 export type LedgerDatabase = Record<string, UsageRow & { id: number; created_at: string }>;
 
+/** Why the database takes some rows never: their values, or how much they are. */
+export interface Refusal {
+  readonly for: 'values' | 'size';
+  readonly cause: unknown;
+}
+
 /** One kind of SQL database: what the queries and migrations need to know beside what kysely knows. */
 export interface Engine {
   readonly driver: 'sqlite' | 'postgres' | 'mysql';
@@ -31,8 +37,12 @@ export interface Engine {
   look(db: Kysely<LedgerDatabase>, table: string): Promise<TableState>;
   /** Runs `work` on one connection while no other process of any kind migrates this database. */
   exclusively(work: (db: Kysely<LedgerDatabase>) => Promise<void>): Promise<void>;
-  /** True when the database refused the values themselves: trying again cannot help, unlike with any other failure. */
-  refusedValues(cause: unknown): boolean;
+  /** What the database refused; undefined when trying again may help. */
+  refusedFor(cause: unknown): Refusal['for'] | undefined;
+  /** True when the connection ended while the statement was under way. */
+  lostConnection(cause: unknown): boolean;
+  /** The largest statement with its values that the server takes, as far as it has said. */
+  statementBytesMax(): number;
   /** True when the database understood a statement but this user may not have it done. */
   refusedRights(cause: unknown): boolean;
   /** True when the statement was rolled back in favour of a concurrent one, and succeeds when it is sent again. */

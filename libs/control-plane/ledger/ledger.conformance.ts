@@ -162,6 +162,19 @@ export function ledgerConformance(start: () => Promise<LedgerUnderTest>): void {
     expect((await ledger.totals())[0]?.requests).toBe(2);
   });
 
+  test('a request body that the engine refuses does not cost the event', async () => {
+    const { options, run } = await start();
+    const table = freshTable();
+    await using ledger = openLedger(options(table));
+    const deep = JSON.parse(`${'['.repeat(200)}${']'.repeat(200)}`) as unknown; // MariaDB takes 31, MySQL 100
+    await ledger.insert([usageEvent(), usageEvent({ request_body: deep }), usageEvent()]);
+    expect((await ledger.totals())[0]?.requests).toBe(3);
+    const [row] = await run(`select request_body from ${table} where request_body is not null`);
+    const body = row?.['request_body'];
+    const kept = typeof body === 'string' ? (JSON.parse(body) as unknown) : body;
+    expect([deep, { omitted: 'refused', bytes: 400 }]).toContainEqual(kept);
+  });
+
   test('a table of the replaced system keeps its rows and takes new ones', async () => {
     const { options, run } = await start();
     const table = freshTable();

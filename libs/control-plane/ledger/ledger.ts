@@ -34,7 +34,7 @@ export class EventsRefused extends Error {
   readonly events: readonly UsageEvent[];
 
   constructor(events: readonly UsageEvent[], cause: unknown) {
-    super(`the database refuses the values of ${events.length} usage events`, { cause });
+    super(`the database refuses ${events.length} usage events`, { cause });
     this.name = 'EventsRefused';
     this.events = events;
   }
@@ -44,7 +44,8 @@ export interface Ledger {
   /** Creates or upgrades the table; done by itself before the first query. Returns the names of the migrations done. */
   migrate(): Promise<string[]>;
   /**
-   * Writes the events; those that have a row already are skipped.
+   * Writes the events; those that have a row already are skipped. One that the database refuses for its size or its values
+   * is written without its request body, marked by `{"omitted":"too large"|"refused","bytes":N}` in its place.
    * @throws EventsRefused when trying again cannot help; anything else means that the database is away, or not yet as it
    * has to be
    */
@@ -76,7 +77,14 @@ export function openLedger(options: LedgerOptions): Ledger {
     migrate: upToDate,
     insert: async (events) => {
       await upToDate();
-      await insertOrTell(engine, table, events);
+      const refused = await insertUsageEvents(engine, table, events);
+      const [first] = refused;
+      if (first !== undefined) {
+        throw new EventsRefused(
+          refused.map(({ event }) => event),
+          first.cause,
+        );
+      }
     },
     totals: async (query = {}) => {
       await upToDate();
@@ -98,22 +106,5 @@ function openEngine(options: LedgerOptions): Engine {
       return mysqlEngine(options.url, connectionsMax);
     default:
       return options satisfies never;
-  }
-}
-
-/** All at once; when the database refuses that, one by one, so that an odd event holds up no other. */
-async function insertOrTell(engine: Engine, table: string, events: readonly UsageEvent[]): Promise<void> {
-  try {
-    await insertUsageEvents(engine, table, events);
-  } catch (cause) {
-    if (!engine.refusedValues(cause)) throw cause;
-    const refused: UsageEvent[] = [];
-    for (const event of events) {
-      await insertUsageEvents(engine, table, [event]).catch((one: unknown) => {
-        if (!engine.refusedValues(one)) throw one;
-        refused.push(event);
-      });
-    }
-    if (refused.length > 0) throw new EventsRefused(refused, cause);
   }
 }

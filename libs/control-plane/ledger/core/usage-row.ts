@@ -51,6 +51,16 @@ export function usageRow(event: UsageEvent): UsageRow {
   return { ...identityColumns(event), ...exchangeColumns(event), ...tokenColumns(event) };
 }
 
+/**
+ * The row with a mark in the place of its request body: `{"omitted":"too large","bytes":N}`, N the length of the body as
+ * JSON in bytes. Undefined when there is none.
+ */
+export function withoutBody(row: UsageRow, omitted: 'too large' | 'refused'): UsageRow | undefined {
+  if (row.request_body === null) return undefined;
+  const mark = { omitted, bytes: Buffer.byteLength(row.request_body) };
+  return { ...row, request_body: JSON.stringify(mark) };
+}
+
 function identityColumns(event: UsageEvent) {
   return {
     event_id: event.event_id,

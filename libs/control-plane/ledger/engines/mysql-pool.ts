@@ -4,7 +4,7 @@
  * executes a prepared statement, so that text and values travel apart.
  */
 import type { MysqlPool, MysqlPoolConnection } from 'kysely';
-import { createPool, type PoolConnection } from 'mysql2';
+import { createPool, type PoolConnection, type RowDataPacket } from 'mysql2';
 
 const connectMs = 5_000;
 
@@ -23,8 +23,13 @@ const session = [
   'set names utf8mb4',
 ];
 
+export interface PreparingPool extends MysqlPool {
+  /** `max_allowed_packet` of the newest connection, in bytes; without bound before there is one. */
+  packetBytesMax(): number;
+}
+
 /** A pool as kysely's dialect wants it; connects when it is first asked for a connection. */
-export function preparingPool(url: string, connectionsMax: number): MysqlPool {
+export function preparingPool(url: string, connectionsMax: number): PreparingPool {
   const pool = createPool({
     uri: url,
     connectionLimit: connectionsMax,
@@ -35,11 +40,16 @@ export function preparingPool(url: string, connectionsMax: number): MysqlPool {
     supportBigNumbers: true,
   });
   const known = new WeakMap<PoolConnection, MysqlPoolConnection>();
+  let packetBytesMax = Infinity;
   const ready = async (connection: PoolConnection): Promise<MysqlPoolConnection> => {
     const already = known.get(connection);
     if (already !== undefined) return already;
     try {
       for (const statement of session) await connection.promise().query(statement);
+      const [rows] = await connection
+        .promise()
+        .query<RowDataPacket[]>('select @@max_allowed_packet as bytes');
+      packetBytesMax = Number(rows[0]?.['bytes']);
     } catch (cause) {
       connection.destroy();
       throw cause;
@@ -57,6 +67,7 @@ export function preparingPool(url: string, connectionsMax: number): MysqlPool {
         else void ready(connection).then((prepared) => callback(undefined, prepared), failed);
       }),
     end: (callback) => pool.end(callback),
+    packetBytesMax: () => packetBytesMax,
   };
 }
 

@@ -1,6 +1,6 @@
 /** MySQL and MariaDB. DDL commits by itself there, so a migration must be able to run again after half of it was done. */
 import { Kysely, MysqlDialect, sql } from 'kysely';
-import { errorField, type Engine, type LedgerDatabase } from '../engine.ts';
+import { errorField, type Engine, type LedgerDatabase, type Refusal } from '../engine.ts';
 import type { Column, TableState } from '../migrations/migration.ts';
 import { preparingPool } from './mysql-pool.ts';
 
@@ -13,11 +13,14 @@ const checkViolation = 3819;
 const deadlock = 1213;
 /** For a database, a table, a column; and for an operation of administrators. */
 const deniedRights = [1044, 1142, 1143, 1227];
+/** A packet beyond `max_allowed_packet`, a row beyond the engine's, a value beyond its column's (TEXT: 64 KiB). */
+const tooLarge = new Set([1153, 1118, 1406]);
+/** How a connection ends whose server hangs up; the server's own word, 1153, is lost when writing fails first. */
+const lost = new Set<unknown>(['EPIPE', 'ECONNRESET', 'PROTOCOL_CONNECTION_LOST']);
 
 export function mysqlEngine(url: string, connectionsMax: number): Engine {
-  const db = new Kysely<LedgerDatabase>({
-    dialect: new MysqlDialect({ pool: preparingPool(url, connectionsMax) }),
-  });
+  const pool = preparingPool(url, connectionsMax);
+  const db = new Kysely<LedgerDatabase>({ dialect: new MysqlDialect({ pool }) });
   return {
     driver: 'mysql',
     db,
@@ -33,10 +36,9 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
     row: (row) => ({ ...row, timestamp: utcDatetime(row.timestamp) }),
     look,
     exclusively: (work) => locked(db, work),
-    refusedValues: (cause) =>
-      cause instanceof TypeError ||
-      [incorrectValue, checkViolation].includes(Number(errorField(cause, 'errno'))) ||
-      [dataException, integrityViolation].includes(String(errorField(cause, 'sqlState')).slice(0, 2)),
+    refusedFor,
+    lostConnection: (cause) => errorField(cause, 'fatal') === true && lost.has(errorField(cause, 'code')),
+    statementBytesMax: () => pool.packetBytesMax(),
     refusedRights: (cause) => deniedRights.includes(Number(errorField(cause, 'errno'))),
     lostRace: (cause) => errorField(cause, 'errno') === deadlock,
     close: () => db.destroy(),
@@ -65,6 +67,17 @@ async function look(on: Kysely<LedgerDatabase>, table: string): Promise<TableSta
     indexes: new Set(indexes.rows.map(({ name }) => name)),
     unique: new Set(indexes.rows.flatMap(({ uniqueColumn }) => uniqueColumn ?? [])),
   };
+}
+
+function refusedFor(cause: unknown): Refusal['for'] | undefined {
+  const errno = Number(errorField(cause, 'errno'));
+  if (tooLarge.has(errno)) return 'size';
+  const sqlClass = String(errorField(cause, 'sqlState')).slice(0, 2);
+  const values =
+    cause instanceof TypeError ||
+    [incorrectValue, checkViolation].includes(errno) ||
+    [dataException, integrityViolation].includes(sqlClass);
+  return values ? 'values' : undefined;
 }
 
 /** `2026-02-03T04:05:06.789Z` → `2026-02-03 04:05:06.789`, which DATETIME takes in every SQL mode. */

@@ -6,6 +6,10 @@ import type { Column, TableState } from '../migrations/migration.ts';
 const statementMs = 30_000;
 const dataException = '22';
 const integrityViolation = '23';
+/** Such as a text that is too long for jsonb, or a value for its index. */
+const limitExceeded = '54';
+/** The server takes messages of up to 1 GiB. */
+const messageBytesMax = 1_000_000_000;
 const serializationFailure = '40001';
 const deadlock = '40P01';
 const insufficientPrivilege = '42501';
@@ -43,9 +47,14 @@ export function postgresEngine({ url, connectionsMax, schema }: PostgresChoice):
         await work(transaction);
       });
     },
-    refusedValues: (cause) =>
-      cause instanceof TypeError ||
-      [dataException, integrityViolation].includes(String(errorField(cause, 'code')).slice(0, 2)),
+    refusedFor: (cause) => {
+      const sqlClass = String(errorField(cause, 'code')).slice(0, 2);
+      if (sqlClass === limitExceeded) return 'size';
+      const refused = cause instanceof TypeError || [dataException, integrityViolation].includes(sqlClass);
+      return refused ? 'values' : undefined;
+    },
+    lostConnection: () => false, // no size makes it hang up
+    statementBytesMax: () => messageBytesMax,
     refusedRights: (cause) => errorField(cause, 'code') === insufficientPrivilege,
     lostRace: (cause) => [serializationFailure, deadlock].includes(String(errorField(cause, 'code'))),
     close: () => db.destroy(),

@@ -14,6 +14,8 @@ const busy = 5;
 const constraint = 19;
 const mismatch = 20;
 const tooBig = 18;
+/** SQLITE_MAX_LENGTH of a row. */
+const lengthMax = 1_000_000_000;
 
 export function sqliteEngine(path: string): Engine {
   const db = new Kysely<LedgerDatabase>({
@@ -38,9 +40,13 @@ export function sqliteEngine(path: string): Engine {
     }),
     look,
     exclusively: (work) => immediately(db, work),
-    refusedValues: (cause) =>
-      cause instanceof TypeError ||
-      [constraint, mismatch, tooBig].includes(Number(errorField(cause, 'errcode')) & 0xff),
+    refusedFor: (cause) => {
+      const code = Number(errorField(cause, 'errcode')) & 0xff;
+      if (code === tooBig) return 'size';
+      return cause instanceof TypeError || [constraint, mismatch].includes(code) ? 'values' : undefined;
+    },
+    lostConnection: () => false,
+    statementBytesMax: () => lengthMax,
     refusedRights: () => false, // who may write the file may do all
     lostRace: () => false, // one writer at a time: the others wait
     close: () => db.destroy(),
