@@ -68,7 +68,7 @@ export function watchQueues(registry: Registry, queues: Queues): void {
   });
   new Gauge({
     name: 'llmproxy_queue_depth',
-    help: 'Jobs waiting or under way: batches of usage events, and deliveries by reporter.',
+    help: 'Jobs waiting or under way: batches of usage events, and groups of deliveries by reporter.',
     labelNames: ['queue'],
     registers,
     async collect() {

@@ -201,7 +201,7 @@ test('a dead webhook delays no row, is counted, and gets its events once it is r
   expect(await (await fetch(`${management}/readyz?verbose`)).text()).toContain(
     '[-]billing failing: answered 503',
   );
-  expect(worker.output().match(/reporter fails/g)).toHaveLength(1);
+  await expect.poll(() => worker.output().match(/reporter fails/g), patient).toHaveLength(1);
 
   webhook.status = 204;
   const letters = openDeadLetters({ redis });

@@ -5,11 +5,14 @@
 import { bullPrefix, type RedisClient } from '@llmproxy/redis';
 import { deliveryQueueName, queueDepth, type QueueLog, type UsageEvent } from '@llmproxy/usage-queue';
 import { forgotten, isWithoutData, tellsJobsWithoutData } from '@llmproxy/usage-queue';
-import { Queue, WaitingError, Worker, type Job, type JobsOptions } from 'bullmq';
+import { DelayedError, Queue, WaitingError, Worker, type Job } from 'bullmq';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterDelivery, afterFailure, type ReporterHealth } from './core/reporter-health.ts';
 import { retryDelayMs } from './core/retry-schedule.ts';
+import { slots } from './core/slots.ts';
+import { bury, isByItself, jobsOf, LettersHeldUp, onceFor } from './delivery-jobs.ts';
 import { DeliveryRefused, type Reporter } from './reporter.ts';
+import { WaitingGroups } from './waiting-groups.ts';
 
 /** How a delivery went: `retried` when a failed attempt is followed by another. Counted in events. */
 export type DeliveryOutcome = 'delivered' | 'retried' | 'dead';
@@ -22,11 +25,6 @@ export interface DeliveryQueueOptions {
   onJobWithoutData?: ((queue: string) => void) | undefined;
 }
 
-/** Dead letters are kept for 14 days and up to 10,000 deliveries per reporter; the oldest go first. */
-export const deadLettersKept = { age: 14 * 24 * 60 * 60, count: 10_000 } as const;
-
-// A fan-out that was interrupted is repeated within a minute or so; until then a delivery already made is remembered.
-const rememberedMs = 120_000;
 // A worker that is killed takes its deliveries' locks with it; that is no failure of the delivery, however often.
 const stalledMax = 1_000_000;
 // How soon such a delivery is made by another: BullMQ renews locks by itself, they only outlast a busy event loop.
@@ -34,25 +32,36 @@ const lockMs = 15_000;
 const stalledCheckMs = 5_000;
 const streamEntriesMax = 1_000;
 
+/** Events that an attempt did not deliver; without a cause when there was none because the worker is closing. */
+interface Undelivered {
+  events: UsageEvent[];
+  cause: Error | undefined;
+}
+type Failure = Undelivered & { cause: Error };
+
 export class DeliveryQueue {
   readonly #options: DeliveryQueueOptions;
   readonly #queue: Queue<UsageEvent[]>;
   readonly #worker: Worker<UsageEvent[], void>;
   readonly #tellLoss: () => void;
   readonly #closing = new AbortController();
+  readonly #waiting: WaitingGroups;
+  readonly #inSlot: ReturnType<typeof slots>;
   #health: ReporterHealth = { state: 'delivering' };
 
   constructor(options: DeliveryQueueOptions) {
     const { connection, reporter } = options;
     const name = deliveryQueueName(reporter.name);
     this.#options = options;
+    this.#inSlot = slots(reporter.concurrency);
     this.#tellLoss = tellsJobsWithoutData(name, options.log, options.onJobWithoutData);
     this.#queue = new Queue(name, {
       connection,
       prefix: bullPrefix,
       streams: { events: { maxLen: streamEntriesMax } },
     });
-    this.#worker = new Worker(name, (job, token) => this.#deliver(job, token), {
+    this.#waiting = new WaitingGroups(connection, this.#queue);
+    this.#worker = new Worker(name, (job, token) => this.#work(job, token), {
       connection,
       prefix: bullPrefix,
       concurrency: reporter.concurrency,
@@ -72,17 +81,10 @@ export class DeliveryQueue {
   /** Queues the batch; what is queued already, or was delivered a moment ago, is not queued again. */
   async add(events: readonly UsageEvent[], batchId: string): Promise<void> {
     const { unit, attemptsMax } = this.#options.reporter;
-    const units = unit === 'batch' ? [{ id: batchId, data: [...events] }] : events.map(byItself);
-    const options = (id: string): JobsOptions => ({
-      jobId: id,
-      deduplication: { id, ttl: rememberedMs },
-      attempts: attemptsMax,
-      backoff: { type: 'custom' },
-      removeOnComplete: true,
-      removeOnFail: deadLettersKept,
-      stackTraceLimit: 1,
-    });
-    await this.#queue.addBulk(units.map(({ id, data }) => ({ name: unit, data, opts: options(id) })));
+    const jobs = jobsOf(events, batchId, unit);
+    await this.#queue.addBulk(
+      jobs.map(({ id, events: data }) => ({ name: unit, data, opts: onceFor(id, attemptsMax) })),
+    );
   }
 
   /** `ok`, or what the last attempt failed with. */
@@ -110,29 +112,76 @@ export class DeliveryQueue {
     await this.#options.reporter.close();
   }
 
-  async #deliver(job: Job<UsageEvent[]>, token: string | undefined): Promise<void> {
+  /** One attempt at a job. What was delivered leaves it, so that the next attempt is at the rest. */
+  async #work(job: Job<UsageEvent[]>, token: string | undefined): Promise<void> {
     if (isWithoutData(job)) return this.#tellLoss();
+    const { unit } = this.#options.reporter;
+    const parts = unit === 'batch' ? [job.data] : job.data.map((event) => [event]);
+    const results = await Promise.all(parts.map((events) => this.#inSlot(() => this.#attempt(events))));
+    const rest = results.filter((result) => result !== undefined);
+    if (rest.length === 0) return;
+    if (rest.length < parts.length) await job.updateData(rest.flatMap(({ events }) => events));
+    const failures = rest.filter((part): part is Failure => part.cause !== undefined);
+    if (failures.length < rest.length) await backToQueue(job, token);
+    await this.#tryAgain(job, token, failures);
+  }
+
+  /** The rest of a job waits for its next attempt, or after the last one becomes dead letters. @throws the failure to wait for */
+  async #tryAgain(
+    job: Job<UsageEvent[]>,
+    token: string | undefined,
+    failures: readonly Failure[],
+  ): Promise<void> {
+    const { name, unit } = this.#options.reporter;
+    const cause = longestPause(failures);
+    const isLast = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+    if (unit === 'batch' || (isLast && isByItself(job))) throw cause;
+    if (isLast) return this.#bury(job, token, failures);
+    if (pauseAskedMs(cause) > 0 || !(await this.#waiting.join(job))) throw cause;
+    this.#healthIs(afterFailure(this.#health, cause.message));
+    this.#options.onOutcome(name, 'retried', job.data.length);
+  }
+
+  async #bury(
+    job: Job<UsageEvent[]>,
+    token: string | undefined,
+    failures: readonly Failure[],
+  ): Promise<void> {
+    const each = failures.flatMap(({ events, cause }) => events.map((event) => ({ event, cause })));
+    try {
+      await bury(this.#queue, job, each);
+    } catch (cause) {
+      if (!(cause instanceof LettersHeldUp)) throw cause;
+      await job.moveToDelayed(Date.now() + stalledCheckMs, token);
+      throw new DelayedError();
+    }
+  }
+
+  /** @returns undefined when the reporter took them */
+  async #attempt(events: UsageEvent[]): Promise<Undelivered | undefined> {
     const { reporter, onOutcome } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
+      if (this.#closing.signal.aborted) return { events, cause: undefined };
       try {
-        await reporter.deliver(job.data);
+        await reporter.deliver(events);
         break;
-      } catch (cause) {
-        if (!reporter.isAway(cause)) throw cause;
-        this.#healthIs(afterFailure(this.#health, messageOf(cause)));
-        onOutcome(reporter.name, 'retried', job.data.length);
+      } catch (thrown) {
+        const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+        if (!reporter.isAway(thrown)) return { events, cause };
+        this.#healthIs(afterFailure(this.#health, cause.message));
+        onOutcome(reporter.name, 'retried', events.length);
         await delay(this.#pauseMs(attempt), undefined, { signal: this.#closing.signal }).catch(
           () => undefined,
         );
-        if (this.#closing.signal.aborted) await backToQueue(job, token);
       }
     }
     this.#healthIs(afterDelivery(this.#health));
-    onOutcome(reporter.name, 'delivered', job.data.length);
+    onOutcome(reporter.name, 'delivered', events.length);
+    return undefined;
   }
 
-  #pauseMs(attempt: number, cause?: unknown): number {
-    const retryAfterMs = cause instanceof DeliveryRefused ? cause.retryAfterMs : undefined;
+  #pauseMs(attempt: number, cause?: Error): number {
+    const retryAfterMs = cause === undefined ? 0 : pauseAskedMs(cause);
     return retryDelayMs({ attempt, random: Math.random(), retryAfterMs }, this.#options.reporter.schedule);
   }
 
@@ -140,7 +189,9 @@ export class DeliveryQueue {
     if (!job) return; // it stalled and is already someone else's
     const { reporter, onOutcome } = this.#options;
     this.#healthIs(afterFailure(this.#health, cause.message));
-    onOutcome(reporter.name, job.finishedOn === undefined ? 'retried' : 'dead', job.data.length);
+    const isDead = job.finishedOn !== undefined;
+    onOutcome(reporter.name, isDead ? 'dead' : 'retried', job.data.length);
+    if (!isDead && reporter.unit === 'event' && pauseAskedMs(cause) === 0) this.#waiting.begin(job);
   }
 
   #healthIs(health: ReporterHealth): void {
@@ -159,17 +210,16 @@ export class DeliveryQueue {
   }
 }
 
-const byItself = (event: UsageEvent) => ({ id: jobIdOf(event.event_id), data: [event] });
+const pauseAskedMs = (cause: Error): number =>
+  cause instanceof DeliveryRefused ? (cause.retryAfterMs ?? 0) : 0;
 
-/** BullMQ takes neither ':' nor whole numbers as job ids. A UUID is its own job id. */
-export function jobIdOf(eventId: string): string {
-  const id = encodeURIComponent(eventId);
-  return /^\d+$/.test(id) ? `n${id}` : id;
+/** Of several failures the one whose receiver asked for the longest pause. */
+function longestPause(failures: readonly Failure[]): Error {
+  const causes = failures.map(({ cause }) => cause);
+  return causes.toSorted((a, b) => pauseAskedMs(b) - pauseAskedMs(a))[0] ?? new Error('not delivered');
 }
 
 async function backToQueue(job: Job, token: string | undefined): Promise<never> {
   await job.moveToWait(token);
   throw new WaitingError();
 }
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { eventBytes } from './event-size.ts';
 import type { UsageEvent } from './usage-event.ts';
 
 /**
@@ -10,12 +11,33 @@ export function batchId(events: readonly UsageEvent[]): string {
   return createHash('sha256').update(ids).digest('hex').slice(0, 32);
 }
 
-/** Cuts `events` into batches of at most `batchMax`. */
-export function inBatches<T>(events: readonly T[], batchMax: number): T[][] {
-  const batches: T[][] = [];
-  for (let start = 0; start < events.length; start += batchMax)
-    batches.push(events.slice(start, start + batchMax));
-  return batches;
+export interface BatchBounds {
+  /** Events, at least 1. */
+  count: number;
+  /** JSON of all events together. */
+  bytes: number;
+}
+
+/** Cuts `events`, in their order, into batches within the bounds. One that is larger than `bytes` is a batch by itself. */
+export function inBatches(
+  events: readonly UsageEvent[],
+  bounds: BatchBounds,
+  bytesOf: (event: UsageEvent) => number = eventBytes,
+): UsageEvent[][] {
+  const batches: UsageEvent[][] = [];
+  let batch: UsageEvent[] = [];
+  let bytes = 0;
+  for (const event of events) {
+    const more = bytesOf(event);
+    if (batch.length === bounds.count || (batch.length > 0 && bytes + more > bounds.bytes)) {
+      batches.push(batch);
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(event);
+    bytes += more;
+  }
+  return batch.length === 0 ? batches : [...batches, batch];
 }
 
 export function countEvents(batches: readonly UsageEvent[][]): number {

@@ -6,3 +6,4 @@ export { queueDepth } from './queue-depth.ts';
 export { untilGone, type QueueRedis } from './queue-connection.ts';
 export { deliveryQueueName, usageQueueName } from './queue-names.ts';
 export { type QueueLog } from './queue-log.ts';
+export { batchId, inBatches, type BatchBounds } from './batch.ts';

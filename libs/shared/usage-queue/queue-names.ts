@@ -8,6 +8,9 @@ export function deliveryQueueName(reporter: string): string {
   return `usage-${encodeURIComponent(reporter)}`;
 }
 
+/** JSON of the events of one batch; a larger event travels by itself. */
+export const batchBytesMax = 4 * 1_024 * 1_024;
+
 /** BullMQ's event stream is nobody's input here; this is how many entries of it are kept. */
 export const streamEntriesMax = 1_000;
 

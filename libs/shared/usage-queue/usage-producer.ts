@@ -12,7 +12,13 @@ import { Queue } from 'bullmq';
 import { setTimeout as delay } from 'node:timers/promises';
 import { batchId, countEvents, inBatches } from './batch.ts';
 import { connectFailingFast, type QueueConnection, type QueueRedis } from './queue-connection.ts';
-import { batchRememberedMs, failedBatches, streamEntriesMax, usageQueueName } from './queue-names.ts';
+import {
+  batchBytesMax,
+  batchRememberedMs,
+  failedBatches,
+  streamEntriesMax,
+  usageQueueName,
+} from './queue-names.ts';
 import type { QueueLog } from './queue-log.ts';
 import { Spool } from './spool.ts';
 import type { UsageEvent } from './usage-event.ts';
@@ -145,7 +151,7 @@ class BatchingProducer implements UsageProducer {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#buffer.length === 0) return;
-    this.#waiting.push(...inBatches(this.#buffer, this.#options.batchMax));
+    this.#waiting.push(...inBatches(this.#buffer, { count: this.#options.batchMax, bytes: batchBytesMax }));
     this.#buffer = [];
     this.#pump();
   };

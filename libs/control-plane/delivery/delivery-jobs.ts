@@ -1,0 +1,105 @@
+/**
+ * How deliveries lie in the queue of a reporter. A job carries an array of events. For a reporter that takes events one
+ * by one it is a group of them, because a job costs Redis about 1.3 KB by itself; each event is still delivered, counted
+ * and, in the end, buried by itself.
+ */
+import { batchId, inBatches, type UsageEvent } from '@llmproxy/usage-queue';
+import { Job, type JobsOptions, type Queue } from 'bullmq';
+import type { Reporter } from './reporter.ts';
+
+/** Dead letters are kept for 14 days and up to 10,000 deliveries per reporter; the oldest go first. */
+export const deadLettersKept = { age: 14 * 24 * 60 * 60, count: 10_000 } as const;
+
+/** What a job costs by itself is small beside this many events, and a worker that is killed repeats no more of them. */
+export const groupBounds = { count: 20, bytes: 64 * 1_024 } as const;
+
+// A fan-out that was interrupted is repeated within a minute or so; until then a delivery already made is remembered.
+const rememberedMs = 120_000;
+
+export interface DeliveryJob {
+  id: string;
+  events: UsageEvent[];
+}
+
+/** The jobs of a batch: the same ones whenever it is fanned out. */
+export function jobsOf(events: readonly UsageEvent[], batch: string, unit: Reporter['unit']): DeliveryJob[] {
+  if (unit === 'batch') return [{ id: batch, events: [...events] }];
+  return inBatches(events, groupBounds).map((group) => ({ id: groupId(group), events: group }));
+}
+
+/** Whether all of them may lie in one job. */
+export const fitsGroup = (events: readonly UsageEvent[]): boolean =>
+  inBatches(events, groupBounds).length === 1;
+
+export function optionsFor(id: string, attempts: number): JobsOptions {
+  return {
+    jobId: id,
+    attempts,
+    backoff: { type: 'custom' },
+    removeOnComplete: true,
+    removeOnFail: deadLettersKept,
+    stackTraceLimit: 0, // nobody reads it, and each waiting job would carry it
+  };
+}
+
+/** As `optionsFor`, for what may be added twice: also after it was delivered, for a while. */
+export const onceFor = (id: string, attempts: number): JobsOptions => ({
+  ...optionsFor(id, attempts),
+  deduplication: { id, ttl: rememberedMs },
+});
+
+/** Whether its failed job is what a dead letter has to be: of one event, and found by the id of that. */
+export function isByItself({ id, data }: Job<UsageEvent[]>): boolean {
+  const [event, ...others] = data;
+  return event !== undefined && others.length === 0 && id === jobIdOf(event.event_id);
+}
+
+export interface LastFailure {
+  event: UsageEvent;
+  cause: Error;
+}
+
+/**
+ * Takes the last events of a group out of it and makes a job of each that fails by itself, after as many attempts as the
+ * group had: both or neither, so that no event is lost or buried twice.
+ * @throws the cause of the event whose job the group itself is: that one is left in it
+ * @throws LettersHeldUp when nothing was done, because an event's job of before is still there, empty; it goes by itself
+ */
+export async function bury(
+  queue: Queue<UsageEvent[]>,
+  group: Job<UsageEvent[]>,
+  failures: readonly LastFailure[],
+): Promise<void> {
+  const own = failures.find(({ event }) => jobIdOf(event.event_id) === group.id);
+  const others = failures.filter((failure) => failure !== own);
+  const there = await Promise.all(others.map(({ event }) => queue.getJob(jobIdOf(event.event_id))));
+  if (there.some((job) => job?.data.length === 0)) throw new LettersHeldUp();
+  const client = await queue.backend.client;
+  const transaction = client.multi();
+  for (const [index, { event, cause }] of others.entries()) {
+    if (there[index] !== undefined) continue; // it was queued or buried a second time
+    const id = jobIdOf(event.event_id);
+    const letter = new Job(queue, 'event', [event], optionsFor(id, group.opts.attempts ?? 1), id);
+    void queue.backend.addJobToTransaction(transaction, letter.asJSON(), id);
+    // Fields that BullMQ itself writes: attempts made, and a failure that comes true when the job is taken up.
+    transaction.hset(queue.toKey(id), { atm: group.attemptsMade, defa: cause.message });
+  }
+  group.data = own === undefined ? [] : [own.event];
+  transaction.hset(queue.toKey(group.id ?? ''), { data: JSON.stringify(group.data) });
+  const results = (await transaction.exec()) as [Error | null, unknown][];
+  for (const [refusal] of results) if (refusal !== null) throw refusal;
+  if (own !== undefined) throw own.cause;
+}
+
+export class LettersHeldUp extends Error {}
+
+/** BullMQ takes neither ':' nor whole numbers as job ids. A UUID is its own job id. */
+export function jobIdOf(eventId: string): string {
+  const id = encodeURIComponent(eventId);
+  return /^\d+$/.test(id) ? `n${id}` : id;
+}
+
+function groupId(group: readonly UsageEvent[]): string {
+  const [event, ...others] = group;
+  return event !== undefined && others.length === 0 ? jobIdOf(event.event_id) : batchId(group);
+}
