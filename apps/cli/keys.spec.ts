@@ -8,7 +8,7 @@ import {
   keyIdOfHash,
   storeKeyRecord,
 } from '@llmproxy/key-store';
-import { redisForTests } from '@llmproxy/real-services';
+import { redisForTests, startRedis } from '@llmproxy/real-services';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { keysCommand } from './keys.ts';
@@ -16,7 +16,7 @@ import { keysCommand } from './keys.ts';
 const builtin = { name: 'store', type: 'builtin' };
 const elsewhere = { name: 'few', type: 'static', static: { keys: [{ key: 'sk-static-0123456789' }] } };
 
-function configFile(redisUrl: string, provider: object = builtin): string {
+function configFile(redisUrl: string, provider: object = builtin, redis: object = {}): string {
   const folder = mkdtempSync(join(tmpdir(), 'keys-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const path = join(folder, 'config.yaml');
@@ -24,7 +24,7 @@ function configFile(redisUrl: string, provider: object = builtin): string {
     path,
     JSON.stringify({
       backends: [{ url: 'http://127.0.0.1:9' }],
-      redis: { url: redisUrl },
+      redis: { url: redisUrl, ...redis },
       auth: { pipeline: [provider] },
     }),
   );
@@ -194,4 +194,23 @@ test('a Redis that is away is named, without its password', async () => {
   const error = await keys(config, 'list').catch(String);
   expect(error).toContain('Redis at redis://***@127.0.0.1:1 does not answer');
   expect(error).not.toContain('hunter2');
+});
+
+test('no key is entrusted to a Redis that may evict it, but what takes a right away is done', async () => {
+  const server = await startRedis();
+  onTestFinished(() => server.stop());
+  const redis = connectRedis({ url: server.url, connectionName: 'spec', whenDown: 'queue' });
+  onTestFinished(() => closeRedis(redis));
+  const config = configFile(server.url);
+  const { id, sha256 } = await added(config, '--name', 'ci');
+  await redis.config('SET', 'maxmemory', '1gb', 'maxmemory-policy', 'allkeys-lru');
+  const refusal = /may evict .*allkeys-lru.*redis\.allow_eviction: true/;
+  await expect(keys(config, 'add', '--name', 'other')).rejects.toThrow(refusal);
+  expect((await keys(config, 'disable', id)).notes).toMatch(refusal);
+  expect(await findKeyRecord(redis, sha256)).toMatchObject({ status: 'disabled' });
+  await expect(keys(config, 'enable', id)).rejects.toThrow(refusal);
+  expect((await keys(config, 'remove', id)).notes).toMatch(refusal);
+  expect(await findKeyRecord(redis, sha256)).toBeUndefined();
+  const allowed = configFile(server.url, builtin, { allow_eviction: true });
+  expect((await keys(allowed, 'add', '--name', 'other')).code).toBe(0);
 });

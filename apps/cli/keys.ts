@@ -11,7 +11,14 @@ import {
   type StoredKey,
 } from '@llmproxy/key-store';
 import { limitKeys } from '@llmproxy/limit-state';
-import { closeRedis, connectRedis, redactRedisUrl, type RedisClient } from '@llmproxy/redis';
+import {
+  closeRedis,
+  connectRedis,
+  evictionRefusal,
+  readEviction,
+  redactRedisUrl,
+  type RedisClient,
+} from '@llmproxy/redis';
 import { configOf } from './config-of.ts';
 import { keyTable } from './key-table.ts';
 import { newRecord, newSecret } from './new-key.ts';
@@ -77,6 +84,8 @@ async function add(args: string[], out: Output): Promise<number> {
   const config = configOf(values.config);
   const sha256 = hashOfKey(secret);
   await onRedis(config, async (redis) => {
+    const refusal = await refusalOf(config, redis);
+    if (refusal !== undefined) throw new Error(refusal);
     for await (const { sha256: other, record: taken } of listKeyRecords(redis)) {
       if (taken?.name !== record.name) continue;
       throw new Error(`there is a key named "${record.name}" already: ${keyIdOfHash(other)}`);
@@ -113,7 +122,10 @@ async function changeOne(action: keyof typeof done, args: string[], out: Output)
     out.note(usage);
     return 2;
   }
-  const sha256 = await onRedis(configOf(values.config), async (redis) => {
+  const config = configOf(values.config);
+  const sha256 = await onRedis(config, async (redis) => {
+    const refusal = await refusalOf(config, redis);
+    if (refusal !== undefined && action === 'enable') throw new Error(refusal);
     const found = theOne(await allKeys(redis), wanted);
     const status = action === 'enable' ? 'active' : 'disabled';
     const isThere =
@@ -125,10 +137,20 @@ async function changeOne(action: keyof typeof done, args: string[], out: Output)
             updated_at: new Date().toISOString(),
           }));
     if (!isThere) throw noSuchKey(wanted);
+    // Whoever takes a right away must succeed, and should know where the others stand.
+    if (refusal !== undefined) out.note(`warning: ${refusal}`);
     return found;
   });
   out.note(`${done[action]} ${wanted} (${keyIdOfHash(sha256)})`);
   return 0;
+}
+
+/** Why no key may be entrusted to this Redis; undefined when it may. */
+async function refusalOf(
+  { redis: { allow_eviction } }: Config,
+  redis: RedisClient,
+): Promise<string | undefined> {
+  return evictionRefusal(await readEviction(redis), allow_eviction);
 }
 
 async function allKeys(redis: RedisClient): Promise<StoredKey[]> {

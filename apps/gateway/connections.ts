@@ -1,6 +1,6 @@
 /** A worker's connections to Redis, shared by all that ask it. The usage queue keeps its own. */
-import { closeRedis, connectRedis } from '@llmproxy/redis';
-import type { RedisClient, RedisTarget, Subscription } from '@llmproxy/redis';
+import { closeRedis, connectRedis, watchEviction } from '@llmproxy/redis';
+import type { EvictionWatch, RedisClient, RedisTarget, Subscription } from '@llmproxy/redis';
 import { createCondition, type Logger } from '@llmproxy/telemetry';
 
 export interface Connections {
@@ -11,6 +11,8 @@ export interface Connections {
   readonly news: News;
   /** For the limiter, which has a deadline of its own. */
   readonly limits: RedisClient;
+  /** What this Redis may evict; the primary tells it in the log. */
+  readonly eviction: EvictionWatch;
   /** `ok`, or what is the matter with Redis. */
   state(): string;
   close(): Promise<void>;
@@ -24,7 +26,7 @@ export interface News extends Required<Subscription> {
 
 const commandTimeoutMs = 1_000;
 
-export function openConnections(target: RedisTarget, log: Logger): Connections {
+export function openConnections(target: RedisTarget, log: Logger, allowEviction = false): Connections {
   // One of them speaks for all: they lead to the same Redis.
   const commands = connectRedis({
     ...target,
@@ -33,6 +35,7 @@ export function openConnections(target: RedisTarget, log: Logger): Connections {
     log: (level, message) => log[level](message),
   });
   const subscriber = connectRedis({ ...target, connectionName: 'llmproxy-gateway-news' });
+  const eviction = watchEviction({ redis: commands, allowed: allowEviction });
   const news = newsOf(subscriber, log);
   const limits = connectRedis({ ...target, connectionName: 'llmproxy-gateway-limits' });
   return {
@@ -40,8 +43,12 @@ export function openConnections(target: RedisTarget, log: Logger): Connections {
     subscriber,
     news,
     limits,
+    eviction,
     state: () => (commands.status === 'ready' ? 'ok' : `away (${commands.status}); serving without it`),
-    close: async () => void (await Promise.all([commands, subscriber, limits].map(closeRedis))),
+    async close() {
+      eviction.close();
+      await Promise.all([commands, subscriber, limits].map(closeRedis));
+    },
   };
 }
 

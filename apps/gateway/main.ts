@@ -31,7 +31,12 @@ function configOrExit(): { config: Config; redis: RedisTarget } {
 const { config, redis } = configOrExit();
 const log = createLogger({ level: config.log.level, app: 'gateway' });
 if (cluster.isPrimary) {
-  const further = openFurtherSnapshots({ redis, peers: flags['metrics-peer'], log });
+  const further = openFurtherSnapshots({
+    redis,
+    allowEviction: config.redis.allow_eviction,
+    peers: flags['metrics-peer'],
+    log,
+  });
   const code = await runPrimary({
     workers: config.server.workers,
     drainTimeoutMs: config.server.drain_timeout,

@@ -32,14 +32,16 @@ export interface Resources {
 /** The slowest of them sends or spools its last events, for which it takes 2 s and the time of a disk. */
 const partMsMax = 4_000;
 
+const isReporting = ({ usage }: Config): boolean => usage.enabled && usage.reporters.length > 0;
+
 /** Opens what holds connections. */
 export async function openResources(config: Config, redis: RedisTarget, log: Logger): Promise<Resources> {
-  const connections = openConnections(redis, log);
+  const connections = openConnections(redis, log, config.redis.allow_eviction);
   const backends = openBackends(backendSettings(config), config.auth.header_names);
   const health = followHealth(connections, config.health_check, log);
-  const reporting = config.usage.enabled && config.usage.reporters.length > 0;
-  const producer = reporting
-    ? openUsageProducer({ redis, spoolDir: join(config.data_dir, 'spool'), log })
+  const refusal = () => connections.eviction.refusal();
+  const producer = isReporting(config)
+    ? openUsageProducer({ redis, spoolDir: join(config.data_dir, 'spool'), log, refusal })
     : undefined;
   const registry = new Registry();
   watchEventLoopLag(registry);
@@ -62,6 +64,7 @@ export async function openResources(config: Config, redis: RedisTarget, log: Log
     metrics,
     checks: () => ({
       redis: connections.state(),
+      eviction: connections.eviction.found(),
       keys: authentication.keysFound(),
       news: connections.news.found(),
     }),

@@ -1,7 +1,7 @@
 /** The scheduler's parts, put together: config → health checks, care for limits, and a listener for operators. */
 import type { Config } from '@llmproxy/config';
 import { openHealthChecks, type ProbeRules } from '@llmproxy/health';
-import type { RedisTarget } from '@llmproxy/redis';
+import { openEvictionWatch, type RedisTarget } from '@llmproxy/redis';
 import { serveManagement, watchEventLoopLag, type Logger, type Readiness } from '@llmproxy/telemetry';
 import { Registry } from 'prom-client';
 import { openLimits } from './limits.ts';
@@ -31,6 +31,10 @@ export async function openScheduler({
 }: SchedulerOptions): Promise<Scheduler> {
   const registry = new Registry();
   watchEventLoopLag(registry);
+  const eviction = openEvictionWatch(
+    { ...redis, connectionName: 'llmproxy-scheduler' },
+    { allowed: config.redis.allow_eviction, log: (level, message) => log[level](message) },
+  );
   const checks = openHealthChecks({
     redis,
     backends: config.health_check.enabled ? config.backends.map(probedBackend) : [],
@@ -49,8 +53,8 @@ export async function openScheduler({
   const limits = openLimits({ registry, redis, log });
   const isConnected = () => checks.isConnected() && limits.isConnected();
   const ready = (): Readiness => ({
-    ok: isConnected(),
-    checks: { redis: isConnected() ? 'ok' : 'not connected' },
+    ok: isConnected() && eviction.refusal() === undefined,
+    checks: { redis: isConnected() ? 'ok' : 'not connected', eviction: eviction.found() },
   });
   const metrics = () => registry.metrics();
   const snapshot = () => registry.getMetricsAsJSON();
@@ -62,7 +66,7 @@ export async function openScheduler({
     management: management?.address,
     start: async () => void (await Promise.all([checks.start(), limits.start()])),
     close: async () => {
-      await Promise.all([checks.close(), limits.close()]);
+      await Promise.all([checks.close(), limits.close(), eviction.close()]);
       await management?.close();
     },
   };

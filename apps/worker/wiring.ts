@@ -1,7 +1,7 @@
 /** The worker's parts, put together: queue → fan-out → one delivery queue per reporter. */
 import type { Config } from '@llmproxy/config';
 import { openDelivery } from '@llmproxy/delivery';
-import type { RedisTarget } from '@llmproxy/redis';
+import { openEvictionWatch, type RedisTarget } from '@llmproxy/redis';
 import { serveManagement, watchEventLoopLag, type Logger, type Readiness } from '@llmproxy/telemetry';
 import { openUsageConsumer } from '@llmproxy/usage-queue';
 import { Registry } from 'prom-client';
@@ -32,6 +32,10 @@ export async function openWorker({
   managementListen,
 }: WorkerOptions): Promise<UsageWorker> {
   const registry = new Registry();
+  const eviction = openEvictionWatch(
+    { ...redis, connectionName: 'llmproxy worker' },
+    { allowed: config.redis.allow_eviction, log: (level, message) => log[level](message) },
+  );
   const webhooks = config.usage.reporters.filter(({ type }) => type === 'webhook').map(({ name }) => name);
   const metrics = workerMetrics(registry, new Set(webhooks));
   const { count: onOutcome, countJobWithoutData: onJobWithoutData } = metrics;
@@ -42,9 +46,14 @@ export async function openWorker({
   watchEventLoopLag(registry);
 
   // A reporter that fails does not make the worker unready: its deliveries wait, which is what the worker is for.
+  // A Redis that evicts does, though what is queued there is still worked off: the sooner the better.
   const ready = (): Readiness => ({
-    ok: consumer.isConnected(),
-    checks: { redis: consumer.isConnected() ? 'ok' : 'not connected', ...delivery.health() },
+    ok: consumer.isConnected() && eviction.refusal() === undefined,
+    checks: {
+      redis: consumer.isConnected() ? 'ok' : 'not connected',
+      eviction: eviction.found(),
+      ...delivery.health(),
+    },
   });
   const management =
     managementListen === undefined
@@ -62,6 +71,7 @@ export async function openWorker({
       await consumer.close(deadlineMs);
       await delivery.close(deadlineMs);
       await management?.close();
+      await eviction.close();
     },
   };
 }

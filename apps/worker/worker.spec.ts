@@ -1,6 +1,7 @@
 import { openDeadLetters } from '@llmproxy/delivery';
 import { openLedger } from '@llmproxy/ledger';
 import { spawnRedisServer } from '@llmproxy/embedded-redis';
+import { closeRedis, connectRedis } from '@llmproxy/redis';
 import { openUsageProducer, type UsageEvent } from '@llmproxy/usage-queue';
 import { fork, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -259,4 +260,21 @@ test.each([
   const path = join(freshFolder(), 'config.yaml');
   writeFileSync(path, yaml);
   expect(await refusal(['--config', path])).toEqual({ code: 78, output: expect.stringContaining(told) });
+});
+
+test('a worker whose Redis may evict its queues is not ready and says why, until that is mended', async () => {
+  const redis = await killableRedis();
+  const { management } = await startWorker({ redisUrl: redis.url, webhookUrl: 'http://127.0.0.1:9' });
+  const address = await management();
+  const ready = async () => {
+    const answer = await fetch(`${address}/readyz?verbose`);
+    return `${answer.status} ${await answer.text()}`;
+  };
+  const admin = connectRedis({ url: redis.url, connectionName: 'spec', whenDown: 'queue' });
+  onTestFinished(() => closeRedis(admin));
+  await expect.poll(ready, patient).toMatch(/^200 (.*\n)*\[\+\]eviction ok\n/);
+  await admin.config('SET', 'maxmemory', '1gb', 'maxmemory-policy', 'allkeys-lru');
+  await expect.poll(ready, patient).toMatch(/^503 (.*\n)*\[-\]eviction Redis may evict .*allkeys-lru/);
+  await admin.config('SET', 'maxmemory-policy', 'noeviction');
+  await expect.poll(ready, patient).toMatch(/^200 /);
 });

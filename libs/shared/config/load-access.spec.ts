@@ -227,6 +227,7 @@ describe('Redis', () => {
     expect(load('redis: { cluster: true }', env).redis).toEqual({
       url: 'redis://a:6379,redis://b:6379',
       cluster: true,
+      allow_eviction: false,
     });
     expect(() => load('', env)).toThrow(
       'environment  LLMPROXY_REDIS_URL: several servers are a Redis Cluster: set redis.cluster to true',

@@ -47,7 +47,7 @@ test('a file with one backend has every documented default', () => {
   expect(config.usage).toEqual({ enabled: false, include_request_body: false, reporters: [] });
   expect(config.logging.access).toMatchObject({ enabled: true, format: 'json', output: 'stdout' });
   expect(config.metrics).toMatchObject({ enabled: true, path: '/metrics' });
-  expect(config.redis).toEqual({ url: undefined, cluster: false });
+  expect(config.redis).toEqual({ url: undefined, cluster: false, allow_eviction: false });
   expect(config.data_dir).toBe(resolve('data'));
 });
 

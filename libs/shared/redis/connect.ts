@@ -42,7 +42,21 @@ export function connectRedis(connection: RedisConnection): RedisClient {
 export function connectForQueues(
   connection: Omit<RedisConnection, 'whenDown' | 'commandTimeoutMs'>,
 ): RedisClient {
-  return connectRedis({ ...connection, whenDown: 'queue', commandTimeoutMs: undefined });
+  return tellingVersionOnly(connectRedis({ ...connection, whenDown: 'queue', commandTimeoutMs: undefined }));
+}
+
+/**
+ * BullMQ asks each of its connections for all of INFO, to learn the version, and prints a line of its own about the
+ * eviction policy, which we tell in the log, in readyz and as a metric. Its option `skipVersionCheck` is no way out: it
+ * then takes the server for Redis 5 and waits for delayed jobs in whole seconds.
+ */
+function tellingVersionOnly<Client extends RedisClient>(redis: Client): Client {
+  const info = redis.info.bind(redis) as (...args: unknown[]) => Promise<string>;
+  const duplicate = redis.duplicate.bind(redis) as (...args: unknown[]) => RedisClient;
+  return Object.assign(redis, {
+    info: (...args: unknown[]) => (args.length === 0 ? info('server') : info(...args)), // ioredis asks, too
+    duplicate: (...args: unknown[]) => tellingVersionOnly(duplicate(...args)),
+  });
 }
 
 /** Ends a connection for good: answers under way are waited for, at most 1 s. */

@@ -4,7 +4,7 @@
  *
  * States of the way to Redis:
  * - `connecting`: no answer yet; batches wait in memory → `up` on the first successful write, `away` after `connectMs`
- * - `up`: batches are sent, a few at a time → `away` when one is refused or unanswered for `sendMs`
+ * - `up`: batches are sent, a few at a time → `away` when one is refused or unanswered for `sendMs`, or at a `refusal`
  * - `away`: batches go to the spool; a small write is tried every `probeMs` → `up`, which replays the spool
  */
 import { bullPrefix } from '@llmproxy/redis';
@@ -28,6 +28,8 @@ export type UsageProducerOptions = QueueRedis & {
   /** Folder of the spool files, beside the gateway and on a disk that survives it; created when first needed. */
   spoolDir: string;
   log: QueueLog;
+  /** Why nothing may be queued now although Redis takes it, for people; then events are spooled. Asked often. */
+  refusal?: () => string | undefined;
   /** Events in one job, 1..1000. Default 100. */
   batchMax?: number;
   /** How long an event may wait for its batch to fill, in ms. Default 50. */
@@ -100,6 +102,7 @@ class BatchingProducer implements UsageProducer {
       heldMax: 10_000,
       sendMs: 1_000,
       closeMs: 2_000,
+      refusal: () => undefined,
       ...options,
     };
     this.#redis = connectFailingFast(options);
@@ -245,10 +248,12 @@ class BatchingProducer implements UsageProducer {
   async #watchRedis(): Promise<void> {
     const startedMs = performance.now();
     while (!this.#stopProbing.signal.aborted) {
+      const refusal = this.#options.refusal();
+      if (refusal !== undefined && this.#state === 'up') this.#goAway(refusal);
       if (this.#state === 'up') await this.#replayNow();
       else if (await this.#takesWrites()) this.#comeBack();
       else if (this.#state === 'connecting' && performance.now() - startedMs > connectMs)
-        this.#goAway('no connection');
+        this.#goAway(refusal ?? 'no connection');
       this.#waiting.push(...this.#parked.splice(0));
       this.#pump();
       const pauseMs = this.#state === 'connecting' ? 20 : probeMs;
@@ -260,7 +265,7 @@ class BatchingProducer implements UsageProducer {
 
   /** A write, because a full or read-only Redis still answers PING. */
   async #takesWrites(): Promise<boolean> {
-    if (this.#redis.client.status !== 'ready') return false;
+    if (this.#redis.client.status !== 'ready' || this.#options.refusal() !== undefined) return false;
     const write = this.#redis.client.set(`${bullPrefix}:probe`, '1', 'PX', 10_000);
     return withDeadline(write, this.#options.sendMs).then(
       () => true,

@@ -6,7 +6,7 @@ import type { ConfigFile } from './schema/config-file.ts';
 import { redisServers } from './schema/leaves.ts';
 import type { ClientTls } from './schema/tls.ts';
 
-type RedisSettings = Omit<ConfigFile['redis'], 'cluster'> & { readonly cluster: boolean };
+type RedisSettings = Omit<ConfigFile['redis'], 'cluster' | 'allow_eviction'> & { readonly cluster: boolean };
 
 /** Findings for a block that names a Redis. */
 export function checkRedis(settings: RedisSettings, at: Path): Finding[] {

@@ -111,7 +111,8 @@ export const examples: Readonly<Record<string, string>> = {
       url: redis://10.0.0.8:6379/2`,
   redis: `redis:
   url: redis://10.0.0.9:6379,redis://10.0.0.10:6379 # the servers to begin with
-  cluster: true`,
+  cluster: true
+  allow_eviction: false`,
   log: `log:
   level: info`,
   logging: `logging:

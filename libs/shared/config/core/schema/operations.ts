@@ -28,6 +28,12 @@ export const Redis = z
         'Whether it is a Redis Cluster. The URL is then one of its servers, or several of them with commas between.',
       ),
     ...redisLogin,
+    allow_eviction: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether keys and events are entrusted to a Redis that may evict them (`maxmemory-policy allkeys-*` with a `maxmemory`). Without it events wait on disk while the server is like that, and no keys are made.',
+      ),
   })
   .prefault({})
   .describe('Where shared state and the usage queue live.');
