@@ -1,10 +1,18 @@
+import type { SqlTls } from '@llmproxy/sql-connections';
 import type { Dialect } from './core/select-key.ts';
 
 export { errorField } from '@llmproxy/sql-connections';
 
 export type KeyDatabase = Readonly<
   { name: string } & (
-    { driver: 'sqlite'; path: string } | { driver: 'postgres' | 'mysql'; url: string; connectionsMax: number }
+    | { driver: 'sqlite'; path: string }
+    | {
+        driver: 'postgres' | 'mysql';
+        url: string;
+        connectionsMax: number;
+        /** Left out: no TLS, unless the URL asks for it in the driver's own words. */
+        tls?: SqlTls | undefined;
+      }
   )
 >;
 

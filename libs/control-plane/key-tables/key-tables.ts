@@ -82,7 +82,7 @@ function openEngine(database: KeyDatabase): Engine {
     case 'postgres':
       return postgresEngine(database.url, database.connectionsMax);
     case 'mysql':
-      return mysqlEngine(database.url, database.connectionsMax);
+      return mysqlEngine(database);
     default:
       return database satisfies never;
   }

@@ -2,6 +2,7 @@
  * Usage events in one SQL table. Guarantee: after `insert` resolved each event has exactly one row, however often and
  * from however many workers it is inserted.
  */
+import type { SqlTls } from '@llmproxy/sql-connections';
 import type { UsageEvent } from '@llmproxy/usage-queue';
 import { checkedTableName } from './core/table-name.ts';
 import type { Engine } from './engine.ts';
@@ -19,7 +20,7 @@ export type LedgerOptions = {
   connectionsMax?: number;
 } & (
   | { driver: 'sqlite'; path: string }
-  | { driver: 'mysql'; url: string }
+  | { driver: 'mysql'; url: string; tls?: SqlTls | undefined }
   | {
       driver: 'postgres';
       url: string;
@@ -103,7 +104,7 @@ function openEngine(options: LedgerOptions): Engine {
     case 'postgres':
       return postgresEngine({ url: options.url, connectionsMax, schema: options.schema });
     case 'mysql':
-      return mysqlEngine(options.url, connectionsMax);
+      return mysqlEngine({ url: options.url, connectionsMax, tls: options.tls });
     default:
       return options satisfies never;
   }

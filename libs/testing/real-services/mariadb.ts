@@ -1,4 +1,4 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startServerProcess, untilReady } from '@llmproxy/debian-packages';
 import mysql from 'mysql2/promise';
@@ -6,25 +6,32 @@ import type { PrivatePrograms, PrivateServer, PrivateServerChoice } from './priv
 import { privatePrograms } from './private-server.ts';
 import { runProgram } from './run-program.ts';
 
+export interface MariadbChoice extends PrivateServerChoice {
+  /** More options of the server's command line. */
+  readonly options?: readonly string[];
+  /** PEM texts by which it offers TLS, and knows the certificates of clients. */
+  readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
+}
+
 /** Starts a MariaDB on a unix socket, user `root` without password; takes about a second. */
-export async function startMariadb(choice: PrivateServerChoice = {}): Promise<PrivateServer> {
+export async function startMariadb(choice: MariadbChoice = {}): Promise<PrivateServer> {
   const programs = await privatePrograms('mariadb', ['mariadb-server-core'], choice);
   try {
-    return await startOn(programs);
+    return await startOn(programs, [...(choice.options ?? []), ...(await tlsOptions(programs, choice.tls))]);
   } catch (cause) {
     await rm(programs.folder, { recursive: true, force: true });
     throw cause;
   }
 }
 
-async function startOn(programs: PrivatePrograms): Promise<PrivateServer> {
+async function startOn(programs: PrivatePrograms, more: readonly string[]): Promise<PrivateServer> {
   const { folder, root } = programs;
   const program = join(root, 'usr/sbin/mariadbd');
   const options = optionsFor(programs);
   await runProgram(programs, program, [...options, '--bootstrap'], await systemTables(root));
   const socket = join(folder, 'mariadb.sock');
   const server = await startServerProcess({
-    ...programs.commandLine(program, [...options, `--socket=${socket}`]),
+    ...programs.commandLine(program, [...options, ...more, `--socket=${socket}`]),
     env: programs.env,
     cwd: folder,
     stopSignal: 'SIGKILL',
@@ -38,6 +45,18 @@ async function startOn(programs: PrivatePrograms): Promise<PrivateServer> {
     throw cause;
   }
   return { url, stop: () => server.stop(), unref: () => server.unref() };
+}
+
+/** The texts in files that whoever the server runs as can read. */
+async function tlsOptions({ folder }: PrivatePrograms, tls: MariadbChoice['tls']): Promise<string[]> {
+  if (tls === undefined) return [];
+  return Promise.all(
+    Object.entries(tls).map(async ([kind, text]) => {
+      const path = join(folder, `${kind}.pem`);
+      await writeFile(path, text);
+      return `--ssl-${kind}=${path}`;
+    }),
+  );
 }
 
 /** MariaDB has its paths compiled in: each is told where the packages were unpacked. */

@@ -1,9 +1,9 @@
-/** MySQL and MariaDB. Keys go as parameters of prepared statements: escaping them into the text depends on `sql_mode`. */
-import mysql from 'mysql2/promise';
+/** MySQL and MariaDB. Keys are parameters, which never become part of a statement's text. */
+import { openMysqlPool, type MysqlPool, type SqlTls } from '@llmproxy/sql-connections';
+import { Types, type FieldPacket } from 'mysql2';
 import { rfc3339 } from '../core/field-value.ts';
 import { errorField, type Engine, type Row } from '../engine.ts';
 
-const connectMs = 5_000;
 /** More than the statement may take: the server's own answer comes first. */
 const graceMs = 1_000;
 
@@ -19,22 +19,17 @@ const words: Readonly<Record<string, string>> = {
   ER_STATEMENT_TIMEOUT: 'the query took too long',
 };
 
-const timeTypes = new Set<number | undefined>([
-  mysql.Types.DATE,
-  mysql.Types.DATETIME,
-  mysql.Types.TIMESTAMP,
-]);
+const timeTypes = new Set<number | undefined>([Types.DATE, Types.DATETIME, Types.TIMESTAMP]);
 
-export function mysqlEngine(url: string, connectionsMax: number): Engine {
-  const pool = mysql.createPool({
-    uri: url,
-    connectionLimit: connectionsMax,
-    connectTimeout: connectMs,
-    charset: 'utf8mb4',
-    supportBigNumbers: true,
-    dateStrings: true,
-  });
-  const prepared = new WeakSet<object>();
+interface Server {
+  url: string;
+  connectionsMax: number;
+  tls?: SqlTls | undefined;
+}
+
+export function mysqlEngine({ url, connectionsMax, tls }: Server): Engine {
+  const session = ['set session transaction read only'];
+  const pool = openMysqlPool({ url, connectionsMax, session, dateStrings: true, tls });
   return {
     dialect: {
       quote: '`',
@@ -46,25 +41,7 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
         `/*M!100100 set statement max_statement_time = ${timeoutMs / 1000} for */ ` +
         `select /*+ MAX_EXECUTION_TIME(${Math.ceil(timeoutMs)}) */`,
     },
-    rows: async (query, key, timeoutMs) => {
-      const connection = await pool.getConnection();
-      let usable = false;
-      try {
-        if (!prepared.has(connection.connection)) {
-          await prepare(connection, timeoutMs);
-          prepared.add(connection.connection);
-        }
-        const rows = await ask(connection, { query, key, timeoutMs });
-        usable = true;
-        return rows;
-      } catch (cause) {
-        usable = errorField(cause, 'sqlState') !== undefined && errorField(cause, 'fatal') !== true;
-        throw cause;
-      } finally {
-        if (usable) connection.release();
-        else connection.destroy();
-      }
-    },
+    rows: (query, key, timeoutMs) => ask(pool, { query, key, timeoutMs }),
     cannotHold: () => false, // columns are converted, and what cannot be is unequal
     describe: (cause) => {
       const code = errorField(cause, 'code');
@@ -75,35 +52,28 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
   };
 }
 
-/**
- * What no setting of a server may change: text is read as SQL and as UTF-8 means it, even where the server ignores the
- * handshake's character set; TIMESTAMP columns come in UTC; nothing is written.
- */
-const session = [
-  `set sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'`,
-  'set names utf8mb4',
-  'set session transaction read only',
-];
-
-async function prepare(connection: mysql.PoolConnection, timeoutMs: number): Promise<void> {
-  for (const sql of session) await connection.query({ sql, timeout: timeoutMs + graceMs });
-}
-
 interface Question {
   query: string;
   key: string;
   timeoutMs: number;
 }
 
-async function ask(connection: mysql.PoolConnection, { query, key, timeoutMs }: Question): Promise<Row[]> {
-  const [rows, fields] = await connection.execute<mysql.RowDataPacket[]>(
-    { sql: query, timeout: timeoutMs + graceMs },
-    [key, key],
-  );
+async function ask(pool: MysqlPool, { query, key, timeoutMs }: Question): Promise<Row[]> {
+  const connection = await pool.connect();
+  try {
+    const values = [key, key];
+    const [rows, fields] = await connection.query({ text: query, values, timeoutMs: timeoutMs + graceMs });
+    return withTimes(rows as Row[], fields);
+  } finally {
+    connection.release();
+  }
+}
+
+function withTimes(rows: readonly Row[], fields: readonly FieldPacket[]): Row[] {
   const times = new Set(fields.flatMap(({ name, columnType }) => (timeTypes.has(columnType) ? [name] : [])));
   return rows.map((row) =>
     Object.fromEntries(
-      Object.entries(row as Row).map(([name, value]) => [
+      Object.entries(row).map(([name, value]) => [
         name,
         times.has(name) && typeof value === 'string' ? rfc3339(value) : value,
       ]),

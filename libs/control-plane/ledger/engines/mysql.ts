@@ -1,10 +1,18 @@
 /** MySQL and MariaDB. DDL commits by itself there, so a migration must be able to run again after half of it was done. */
-import { Kysely, MysqlDialect, sql } from 'kysely';
+import { isMysqlHangUp, openMysqlPool, type MysqlPool, type SqlTls } from '@llmproxy/sql-connections';
+import {
+  Kysely,
+  MysqlDialect,
+  sql,
+  type MysqlPool as KyselyPool,
+  type MysqlPoolConnection,
+  type MysqlQueryResult,
+} from 'kysely';
 import { errorField, type Engine, type LedgerDatabase, type Refusal } from '../engine.ts';
 import type { Column, TableState } from '../migrations/migration.ts';
-import { preparingPool } from './mysql-pool.ts';
 
-const lockS = 60;
+const lockS = 20;
+const statementMs = 30_000;
 const dataException = '22';
 const integrityViolation = '23';
 // These two come with the general SQLSTATE HY000.
@@ -15,12 +23,16 @@ const deadlock = 1213;
 const deniedRights = [1044, 1142, 1143, 1227];
 /** A packet beyond `max_allowed_packet`, a row beyond the engine's, a value beyond its column's (TEXT: 64 KiB). */
 const tooLarge = new Set([1153, 1118, 1406]);
-/** How a connection ends whose server hangs up; the server's own word, 1153, is lost when writing fails first. */
-const lost = new Set<unknown>(['EPIPE', 'ECONNRESET', 'PROTOCOL_CONNECTION_LOST']);
 
-export function mysqlEngine(url: string, connectionsMax: number): Engine {
-  const pool = preparingPool(url, connectionsMax);
-  const db = new Kysely<LedgerDatabase>({ dialect: new MysqlDialect({ pool }) });
+export interface MysqlChoice {
+  url: string;
+  connectionsMax: number;
+  tls: SqlTls | undefined;
+}
+
+export function mysqlEngine(choice: MysqlChoice): Engine {
+  const pool = openMysqlPool(choice);
+  const db = new Kysely<LedgerDatabase>({ dialect: new MysqlDialect({ pool: kyselyPool(pool) }) });
   return {
     driver: 'mysql',
     db,
@@ -37,13 +49,41 @@ export function mysqlEngine(url: string, connectionsMax: number): Engine {
     look,
     exclusively: (work) => locked(db, work),
     refusedFor,
-    lostConnection: (cause) => errorField(cause, 'fatal') === true && lost.has(errorField(cause, 'code')),
+    lostConnection: isMysqlHangUp,
     statementBytesMax: () => pool.packetBytesMax(),
     refusedRights: (cause) => deniedRights.includes(Number(errorField(cause, 'errno'))),
     lostRace: (cause) => errorField(cause, 'errno') === deadlock,
     close: () => db.destroy(),
   };
 }
+
+/** As kysely calls it; cursors and cancelling, the rest of what it can ask of a connection, are not used here. */
+function kyselyPool(pool: MysqlPool): KyselyPool {
+  return {
+    getConnection: (callback) =>
+      void pool.connect().then(
+        ({ query, release }) => {
+          const run: Query = (text, values, done) => {
+            // What has no values alters tables, which may take hours.
+            const timeoutMs = values.length === 0 ? undefined : statementMs;
+            void query({ text, values, timeoutMs }).then(
+              ([result]) => done(undefined, result as never),
+              done,
+            );
+          };
+          callback(undefined, { query: run, release } as unknown as MysqlPoolConnection);
+        },
+        (cause: unknown) => callback(cause, undefined as never),
+      ),
+    end: (callback) => void pool.end().then(() => callback(undefined), callback),
+  };
+}
+
+type Query = (
+  text: string,
+  values: readonly unknown[],
+  done: (cause: unknown, result?: MysqlQueryResult) => void,
+) => void;
 
 /** The catalog shows what this user has any right to. */
 async function look(on: Kysely<LedgerDatabase>, table: string): Promise<TableState> {

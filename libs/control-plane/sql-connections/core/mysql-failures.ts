@@ -1,0 +1,26 @@
+/** What an error of MySQL or MariaDB, or of the driver, says about the connection it came over. */
+import { errorField } from './error-field.ts';
+
+const connectionException = '08';
+/** --read-only, read-only mode, shutdown, killed, idle for too long. */
+const goingAway = new Set<unknown>([1290, 1836, 1053, 1927, 4031]);
+
+/**
+ * True when the connection must not be used again: it is broken, still busy with what was asked, or leads to a server that
+ * is going away or takes no writes any more, while behind the same address there may be another by now.
+ */
+export function losesMysqlConnection(cause: unknown): boolean {
+  const state = errorField(cause, 'sqlState');
+  if (typeof state !== 'string') return true; // no answer of a server
+  return (
+    errorField(cause, 'fatal') === true ||
+    state.startsWith(connectionException) ||
+    goingAway.has(errorField(cause, 'errno'))
+  );
+}
+
+const hangUps = new Set<unknown>(['EPIPE', 'ECONNRESET', 'PROTOCOL_CONNECTION_LOST']);
+
+/** True when the other end hung up without a word, or its word was lost because we were still writing. */
+export const isMysqlHangUp = (cause: unknown): boolean =>
+  errorField(cause, 'fatal') === true && hangUps.has(errorField(cause, 'code'));
