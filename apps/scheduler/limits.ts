@@ -26,6 +26,6 @@ export function openLimits({ registry, redis, log }: LimitsOptions): QuotaReset 
         'quota reset',
       );
     },
-    log: () => undefined, // of the connections of this process one tells of outages
+    log: (level, message) => log[level](message),
   });
 }

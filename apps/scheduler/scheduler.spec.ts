@@ -149,7 +149,7 @@ test('it can be stopped while it still waits for Redis', async () => {
   });
   await until(() =>
     ask(socket, '/readyz?verbose').then(
-      ({ text }) => text.includes('-]redis not connected'),
+      ({ text }) => text.includes('[-]health not connected\n[-]limits not connected'),
       () => false,
     ),
   );

@@ -51,10 +51,9 @@ export async function openScheduler({
     log: (level, message) => log[level](message),
   });
   const limits = openLimits({ registry, redis, log });
-  const isConnected = () => checks.isConnected() && limits.isConnected();
   const ready = (): Readiness => ({
-    ok: isConnected() && eviction.refusal() === undefined,
-    checks: { redis: isConnected() ? 'ok' : 'not connected', eviction: eviction.found() },
+    ok: checks.isWell() && limits.isWell() && eviction.refusal() === undefined,
+    checks: { health: checks.found(), limits: limits.found(), eviction: eviction.found() },
   });
   const metrics = () => registry.metrics();
   const snapshot = () => registry.getMetricsAsJSON();

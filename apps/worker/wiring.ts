@@ -48,12 +48,8 @@ export async function openWorker({
   // A reporter that fails does not make the worker unready: its deliveries wait, which is what the worker is for.
   // A Redis that evicts does, though what is queued there is still worked off: the sooner the better.
   const ready = (): Readiness => ({
-    ok: consumer.isConnected() && eviction.refusal() === undefined,
-    checks: {
-      redis: consumer.isConnected() ? 'ok' : 'not connected',
-      eviction: eviction.found(),
-      ...delivery.health(),
-    },
+    ok: consumer.isWell() && delivery.isWell() && eviction.refusal() === undefined,
+    checks: { queue: consumer.found(), eviction: eviction.found(), ...delivery.health() },
   });
   const management =
     managementListen === undefined

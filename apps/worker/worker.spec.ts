@@ -213,6 +213,27 @@ test('a dead webhook delays no row, is counted, and gets its events once it is r
   expect(await metric(management, 'llmproxy_queue_depth{queue="usage-billing"}')).toBe(0);
 });
 
+test('a worker that gets no jobs is not ready, and each of its queues says since when and why', async () => {
+  const redis = await killableRedis();
+  const webhook = await receiver();
+  const worker = await startWorker({ redisUrl: redis.url, webhookUrl: webhook.url });
+  const management = await worker.management();
+  const readiness = async (): Promise<[number, string]> => {
+    const answer = await fetch(`${management}/readyz?verbose`);
+    return [answer.status, await answer.text()];
+  };
+  await expect
+    .poll(readiness, patient)
+    .toEqual([200, expect.stringMatching(/^\[\+\]queue ok\n(.*\n)*\[\+\]billing ok\n/)]);
+  await redis.kill();
+  const failing =
+    /^\[-\]queue failing since .*: no connection to Redis\n(.*\n)*\[-\]billing failing since .*: no c/;
+  await expect.poll(readiness, patient).toEqual([503, expect.stringMatching(failing)]);
+  await redis.restart();
+  const again = /^\[\+\]queue ok; failed last at .*\n(.*\n)*\[\+\]billing ok; failed last at .*\nready\n$/;
+  await expect.poll(readiness, patient).toEqual([200, expect.stringMatching(again)]);
+});
+
 test('a database that cannot be opened for a while gets its rows when it can', async () => {
   const redis = await killableRedis();
   const folder = join(freshFolder(), 'blocked');

@@ -2,10 +2,11 @@
  * The queue of one reporter and the worker that empties it. Guarantee: a delivery leaves the queue when the reporter took
  * it, or as a dead letter after the last attempt; nothing that happens to another reporter touches it.
  */
+import { openJobWorker, type JobWorker } from '@llmproxy/job-worker';
 import { bullPrefix, type RedisClient } from '@llmproxy/redis';
 import { deliveryQueueName, queueDepth, type QueueLog, type UsageEvent } from '@llmproxy/usage-queue';
 import { forgotten, isWithoutData, tellsJobsWithoutData } from '@llmproxy/usage-queue';
-import { DelayedError, Queue, WaitingError, Worker, type Job } from 'bullmq';
+import { DelayedError, Queue, WaitingError, type Job } from 'bullmq';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterDelivery, afterFailure, type ReporterHealth } from './core/reporter-health.ts';
 import { retryDelayMs } from './core/retry-schedule.ts';
@@ -42,7 +43,7 @@ type Failure = Undelivered & { cause: Error };
 export class DeliveryQueue {
   readonly #options: DeliveryQueueOptions;
   readonly #queue: Queue<UsageEvent[]>;
-  readonly #worker: Worker<UsageEvent[], void>;
+  readonly #worker: JobWorker;
   readonly #tellLoss: () => void;
   readonly #closing = new AbortController();
   readonly #waiting: WaitingGroups;
@@ -60,22 +61,24 @@ export class DeliveryQueue {
       prefix: bullPrefix,
       streams: { events: { maxLen: streamEntriesMax } },
     });
+    this.#queue.on('error', () => undefined); // outages of Redis are told by the connection
     this.#waiting = new WaitingGroups(connection, this.#queue);
-    this.#worker = new Worker(name, (job, token) => this.#work(job, token), {
+    this.#worker = openJobWorker<UsageEvent[]>({
+      queue: name,
       connection,
-      prefix: bullPrefix,
-      concurrency: reporter.concurrency,
-      maxStalledCount: stalledMax,
-      lockDuration: lockMs,
-      stalledInterval: stalledCheckMs,
-      runRetryDelay: 1_000,
-      removeOnComplete: forgotten,
-      settings: { backoffStrategy: (attempt, _type, cause) => this.#pauseMs(attempt, cause) },
+      handle: (job, token) => this.#work(job, token),
+      bullMq: {
+        concurrency: reporter.concurrency,
+        maxStalledCount: stalledMax,
+        lockDuration: lockMs,
+        stalledInterval: stalledCheckMs,
+        runRetryDelay: 1_000,
+        removeOnComplete: forgotten,
+        settings: { backoffStrategy: (attempt, _type, cause) => this.#pauseMs(attempt, cause) },
+      },
+      onFailed: (job, cause) => this.#failed(job, cause),
+      log: (level, message) => options.log[level]({}, message),
     });
-    // Outages of Redis are told by the connection, failed deliveries by #failed.
-    this.#queue.on('error', () => undefined);
-    this.#worker.on('error', () => undefined);
-    this.#worker.on('failed', (job, cause) => this.#failed(job, cause));
   }
 
   /** Queues the batch; what is queued already, or was delivered a moment ago, is not queued again. */
@@ -87,9 +90,15 @@ export class DeliveryQueue {
     );
   }
 
-  /** `ok`, or what the last attempt failed with. */
+  /** Whether deliveries are taken from the queue; those that fail do not matter. */
+  isWell(): boolean {
+    return this.#worker.isWell();
+  }
+
+  /** Why nothing is taken from the queue, else what the last attempt failed with, else `ok`. */
   health(): string {
-    return this.#health.state === 'failing' ? `failing: ${this.#health.cause}` : 'ok';
+    if (!this.#worker.isWell()) return this.#worker.found();
+    return this.#health.state === 'failing' ? `failing: ${this.#health.cause}` : this.#worker.found();
   }
 
   depth(): Promise<number> {
@@ -101,7 +110,7 @@ export class DeliveryQueue {
   }
 
   ready(): Promise<void> {
-    return this.#worker.waitUntilReady();
+    return this.#worker.ready();
   }
 
   /** Finishes what is under way; what cannot be finished goes back to the queue. */

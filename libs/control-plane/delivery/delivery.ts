@@ -17,7 +17,7 @@ export interface DeliveryOptions {
 
 export interface ReporterState {
   name: string;
-  /** `ok`, or what the last attempt failed with. */
+  /** `ok`, why its queue is not worked on, or what its last attempt failed with. */
   health: string;
   /** Deliveries waiting or under way. */
   depth: number;
@@ -29,7 +29,9 @@ export interface Delivery {
   ready(): Promise<void>;
   /** Queues the batch for every reporter. Safe to repeat: what is queued already is not queued twice. */
   fanOut(events: readonly UsageEvent[], batchId: string): Promise<void>;
-  /** By reporter: `ok`, or what its last attempt failed with. */
+  /** Whether each reporter's queue is being worked on. */
+  isWell(): boolean;
+  /** By reporter: `ok`, why its queue is not worked on, or what its last attempt failed with. */
   health(): Record<string, string>;
   states(): Promise<ReporterState[]>;
   /** Finishes the deliveries under way, at most `deadlineMs`; the rest stays queued. */
@@ -50,6 +52,7 @@ export function openDelivery(options: DeliveryOptions): Delivery {
     fanOut: async (events, batchId) => {
       await Promise.all(queues.map(({ queue }) => queue.add(events, batchId)));
     },
+    isWell: () => queues.every(({ queue }) => queue.isWell()),
     health: () => Object.fromEntries(queues.map(({ name, queue }) => [name, queue.health()])),
     states: () =>
       Promise.all(

@@ -202,15 +202,11 @@ test('a Redis that lost everything is given its schedules and verdicts again', a
   };
   const first = await spawn();
   const backend = await fakeBackend();
-  const { start, verdict, isConnected } = run(
-    { url: `unix://${folder}/redis.sock` },
-    { a: backend.url },
-    often,
-  );
+  const { start, verdict, isWell } = run({ url: `unix://${folder}/redis.sock` }, { a: backend.url }, often);
   await start();
   await until(async () => (await verdict('a')) !== undefined);
   await first.stop();
-  await until(() => !isConnected());
+  await until(() => !isWell());
   await spawn();
   const before = backend.requests.length;
   await backend.arrived(before + 3);

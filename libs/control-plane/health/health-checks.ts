@@ -3,10 +3,11 @@
  * one per backend, which all replicas share. Jobs carry nothing but the backend's name; credentials stay out of Redis.
  */
 import { readVerdicts, removeVerdicts } from '@llmproxy/health-verdicts';
+import { openJobWorker, withoutWorker, type JobWorker, type QueueState } from '@llmproxy/job-worker';
 import { bullPrefix, closeRedis, connectForQueues } from '@llmproxy/redis';
 import type { RedisClient, RedisLog, RedisTarget } from '@llmproxy/redis';
 import { atMost, repeat } from '@llmproxy/time';
-import { Queue, Worker } from 'bullmq';
+import { Queue } from 'bullmq';
 import { Agent } from 'undici';
 import type { ProbedBackend } from './probe-backend.ts';
 import { createProber, type ProberOptions, type Probe } from './prober.ts';
@@ -18,10 +19,9 @@ export interface HealthChecksOptions extends Pick<ProberOptions, 'rules' | 'onPr
   log: RedisLog;
 }
 
-export interface HealthChecks {
+export interface HealthChecks extends QueueState {
   /** Resolves when every backend has its schedule and its first probe has been sent. Waits for Redis. */
   start(): Promise<void>;
-  isConnected(): boolean;
   /** Gives up the probes under way; the next scheduler repeats them. */
   close(): Promise<void>;
 }
@@ -39,7 +39,7 @@ export function openHealthChecks(options: HealthChecksOptions): HealthChecks {
   const stop = new AbortController();
   const probe = createProber({ ...options, redis, dispatcher });
   const firstProbes = new Set<Promise<unknown>>();
-  let worker: Worker<Tick> | undefined;
+  let worker: JobWorker | undefined;
 
   const layOut = async (): Promise<void> => {
     await removeOthers(queue, redis, new Set(backends.map(({ name }) => name)));
@@ -68,11 +68,12 @@ export function openHealthChecks(options: HealthChecksOptions): HealthChecks {
     async start() {
       await layOut();
       if (backends.length === 0 || stop.signal.aborted) return;
-      worker = startWorker(backends, probe, { redis, signal: stop.signal });
-      await worker.waitUntilReady();
+      worker = startWorker(options, probe, { redis, signal: stop.signal });
+      await worker.ready();
       void repeat(heal, rules.intervalMs, stop.signal);
     },
-    isConnected: () => redis.status === 'ready',
+    isWell: () => (worker ?? withoutWorker(redis)).isWell(),
+    found: () => (worker ?? withoutWorker(redis)).found(),
     async close() {
       stop.abort();
       // While Redis is away its commands wait, and so would we.
@@ -89,10 +90,10 @@ interface Tick {
 }
 
 function startWorker(
-  backends: readonly ProbedBackend[],
+  { backends, log }: Pick<HealthChecksOptions, 'backends' | 'log'>,
   probe: Probe,
   { redis, signal }: { redis: RedisClient; signal: AbortSignal },
-): Worker<Tick> {
+): JobWorker {
   const byName = new Map(backends.map((backend) => [backend.name, backend]));
   const busy = new Set<string>();
   const tick = async (name: string): Promise<void> => {
@@ -106,15 +107,14 @@ function startWorker(
       busy.delete(name);
     }
   };
-  const worker = new Worker<Tick>(queueName, (job) => tick(job.data.backend), {
+  return openJobWorker<Tick>({
+    queue: queueName,
     connection: redis,
-    prefix: bullPrefix,
-    removeOnComplete: { count: 0 }, // also what has lost its own options, evicted from Redis
+    handle: (job) => tick(job.data.backend),
     // A slot for each probe that hangs until its timeout, and some for ticks that find their backend busy.
-    concurrency: backends.length + 8,
+    bullMq: { concurrency: backends.length + 8 },
+    log,
   });
-  worker.on('error', () => undefined);
-  return worker;
 }
 
 // A colon separates the parts of BullMQ's own names.

@@ -64,6 +64,6 @@ test('starting and closing do not hang while Redis is away', async () => {
     log: () => undefined,
   });
   void quotaReset.start().catch(() => undefined);
-  expect(quotaReset.isConnected()).toBe(false);
+  expect([quotaReset.isWell(), quotaReset.found()]).toEqual([false, 'not connected']);
   await quotaReset.close();
 });

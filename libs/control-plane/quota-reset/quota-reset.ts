@@ -2,23 +2,24 @@
  * Sweeps at a steady pace, whatever the number of schedulers: the ticks come from one BullMQ job scheduler, which all
  * replicas share. Two sweeps at once, after a stall for instance, do no harm.
  */
+import { openJobWorker, withoutWorker, type JobWorker, type QueueState } from '@llmproxy/job-worker';
 import { bullPrefix, closeRedis, connectForQueues } from '@llmproxy/redis';
-import type { RedisClient, RedisLog, RedisTarget } from '@llmproxy/redis';
+import type { RedisLog, RedisTarget } from '@llmproxy/redis';
 import { atMost, repeat } from '@llmproxy/time';
-import { Queue, Worker } from 'bullmq';
-import { createSweep, type Sweep, type SweepEvents } from './sweep.ts';
+import { Queue } from 'bullmq';
+import { createSweep, type SweepEvents } from './sweep.ts';
 
 export interface QuotaResetOptions extends SweepEvents {
   redis: RedisTarget;
   /** Between two sweeps. Default: 10 s. */
   intervalMs?: number;
+  /** Hears when sweeps are asked for no more; outages of Redis are for another connection to tell. */
   log: RedisLog;
 }
 
-export interface QuotaReset {
+export interface QuotaReset extends QueueState {
   /** Resolves when the first sweep is due. Waits for Redis. */
   start(): Promise<void>;
-  isConnected(): boolean;
   /** Stops the sweep under way; the next scheduler goes on. */
   close(): Promise<void>;
 }
@@ -31,12 +32,12 @@ const closeMsMax = 2_000;
 export function openQuotaReset(options: QuotaResetOptions): QuotaReset {
   const { intervalMs = intervalMsDefault } = options;
   const connectionName = 'llmproxy-scheduler';
-  const redis = connectForQueues({ ...options.redis, connectionName, log: options.log });
+  const redis = connectForQueues({ ...options.redis, connectionName });
   const queue = new Queue(queueName, { connection: redis, prefix: bullPrefix });
   queue.on('error', () => undefined); // outages are told once, by the connection
   const stop = new AbortController();
   const sweep = createSweep({ ...options, redis });
-  let worker: Worker | undefined;
+  let worker: JobWorker | undefined;
 
   // A schedule can be lost: with a Redis that keeps nothing on disk, or with a scheduler killed between taking a tick
   // and queueing the next.
@@ -44,15 +45,23 @@ export function openQuotaReset(options: QuotaResetOptions): QuotaReset {
     const { next = 0 } = (await queue.getJobScheduler(scheduleId)) ?? {};
     if (next < Date.now() - 2 * intervalMs) await schedule(queue, intervalMs);
   };
+  const openSweeper = (): JobWorker =>
+    openJobWorker({
+      queue: queueName,
+      connection: redis,
+      handle: () => sweep(stop.signal).catch(() => undefined), // what Redis interrupted is made up for by the next tick
+      log: options.log,
+    });
   return {
     async start() {
       await schedule(queue, intervalMs);
       if (stop.signal.aborted) return;
-      worker = startWorker(sweep, { redis, signal: stop.signal });
-      await worker.waitUntilReady();
+      worker = openSweeper();
+      await worker.ready();
       void repeat(heal, intervalMs, stop.signal);
     },
-    isConnected: () => redis.status === 'ready',
+    isWell: () => (worker ?? withoutWorker(redis)).isWell(),
+    found: () => (worker ?? withoutWorker(redis)).found(),
     async close() {
       stop.abort();
       // While Redis is away its commands wait, and so would we.
@@ -61,17 +70,6 @@ export function openQuotaReset(options: QuotaResetOptions): QuotaReset {
       await closeRedis(redis);
     },
   };
-}
-
-function startWorker(sweep: Sweep, { redis, signal }: { redis: RedisClient; signal: AbortSignal }): Worker {
-  // What Redis interrupted is made up for by the next tick.
-  const worker = new Worker(queueName, () => sweep(signal).catch(() => undefined), {
-    connection: redis,
-    prefix: bullPrefix,
-    removeOnComplete: { count: 0 }, // also what has lost its own options, evicted from Redis
-  });
-  worker.on('error', () => undefined);
-  return worker;
 }
 
 async function schedule(queue: Queue, intervalMs: number): Promise<void> {

@@ -1,6 +1,7 @@
 /** The worker's end of the queue. Guarantee: a batch leaves the queue only after `handle` resolved for it. */
-import { bullPrefix, type RedisClient } from '@llmproxy/redis';
-import { UnrecoverableError, Worker, type Job } from 'bullmq';
+import { openJobWorker, type QueueState } from '@llmproxy/job-worker';
+import type { RedisClient } from '@llmproxy/redis';
+import { UnrecoverableError, type Job } from 'bullmq';
 import { asBatch } from './batch.ts';
 import { connectWaiting, untilGone, type QueueRedis } from './queue-connection.ts';
 import { forgotten, isWithoutData, tellsJobsWithoutData } from './jobs-without-data.ts';
@@ -20,11 +21,9 @@ export type UsageConsumerOptions = QueueRedis & {
   concurrency?: number;
 };
 
-export interface UsageConsumer {
+export interface UsageConsumer extends QueueState {
   /** Resolves when connected and consuming. */
   ready(): Promise<void>;
-  /** Whether Redis answered last. */
-  isConnected(): boolean;
   /** Batches in the queue, those being handled included. */
   depth(): Promise<number>;
   /** Finishes the batches under way, at most `deadlineMs`; what is cut off is delivered to the next consumer. */
@@ -37,6 +36,8 @@ const stalledMax = 1_000_000;
 const lockMs = 10_000;
 const stalledCheckMs = 5_000;
 const retryMsMax = 60_000;
+const retryDelayMs = (attempt: number): number =>
+  Math.min(1_000 * 2 ** Math.min(attempt - 1, 10), retryMsMax);
 
 /** Starts consuming; returns at once, whether Redis is there or not. */
 export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer {
@@ -46,30 +47,34 @@ export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer 
     if (isWithoutData(job)) return tellLoss();
     await options.handle(eventsOf(job), job.id ?? '');
   };
-  const worker = new Worker<unknown, void>(usageQueueName, handle, {
+  const worker = openJobWorker<unknown>({
+    queue: usageQueueName,
     connection: redis.client,
-    prefix: bullPrefix,
-    concurrency: options.concurrency ?? 4,
-    maxStalledCount: stalledMax,
-    lockDuration: lockMs,
-    stalledInterval: stalledCheckMs,
-    runRetryDelay: 1_000,
-    removeOnComplete: forgotten,
-    settings: { backoffStrategy: (attempt) => Math.min(1_000 * 2 ** Math.min(attempt - 1, 10), retryMsMax) },
-  });
-  worker.on('error', () => undefined); // an outage is told once, by the connection's events
-  worker.on('failed', (job, cause) => {
-    const isGivenUp = job?.finishedOn !== undefined;
-    if (isGivenUp)
-      options.log.error(
-        { batch: job.id, cause: cause.message },
-        'usage batch not handled; kept in the failed set',
-      );
+    handle,
+    bullMq: {
+      concurrency: options.concurrency ?? 4,
+      maxStalledCount: stalledMax,
+      lockDuration: lockMs,
+      stalledInterval: stalledCheckMs,
+      runRetryDelay: 1_000,
+      removeOnComplete: forgotten,
+      settings: { backoffStrategy: retryDelayMs },
+    },
+    onFailed(job, cause) {
+      const isGivenUp = job?.finishedOn !== undefined;
+      if (isGivenUp)
+        options.log.error(
+          { batch: job.id, cause: cause.message },
+          'usage batch not handled; kept in the failed set',
+        );
+    },
+    log: (level, message) => options.log[level]({}, message),
   });
   const tellNoMore = tellOutages(redis.client, options.log);
   return {
-    ready: () => worker.waitUntilReady(),
-    isConnected: () => redis.client.status === 'ready',
+    ready: () => worker.ready(),
+    isWell: () => worker.isWell(),
+    found: () => worker.found(),
     depth: () => queueDepth(redis.client, usageQueueName),
     close: async (deadlineMs) => {
       tellNoMore();

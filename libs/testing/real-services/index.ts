@@ -2,6 +2,8 @@ export { mariadbForTests, postgresForTests, redisClusterForTests, redisForTests 
 export type { PlaceForTest } from './for-tests.ts';
 export { startHaproxy } from './haproxy.ts';
 export type { Haproxy } from './haproxy.ts';
+export { startFixedAddress } from './fixed-address.ts';
+export type { FixedAddress } from './fixed-address.ts';
 export { startMariadb } from './mariadb.ts';
 export { onFreePort } from './free-port.ts';
 export { debianNginx } from './nginx.ts';
