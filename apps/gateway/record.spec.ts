@@ -249,6 +249,8 @@ test('the body of a request is in no event unless asked for', async () => {
   expect(JSON.stringify([gateway.events, gateway.accessLines])).not.toContain('canary');
 });
 
+const deeper = `{"model":"m","deep":${'['.repeat(20_000)}${']'.repeat(20_000)}}`;
+
 // The config wants a reporter; events of these specs are kept before any.
 const nowhere = { name: 'nowhere', type: 'webhook', webhook: { url: 'http://127.0.0.1:1' } };
 
@@ -262,6 +264,16 @@ test.each([
   });
   await exchange(post('/v1/chat/completions', body), asked.port);
   expect(asked.events).toMatchObject([{ request_body: expected }]);
+});
+
+test('a body that is nested so deep that it could not be written again stays text', async () => {
+  await using asked = await startSpecGateway({
+    backends: [{ url: backend.url }],
+    settings: { ...auth, usage: { include_request_body: true, reporters: [nowhere] } },
+  });
+  await exchange(post('/v1/chat/completions', deeper), asked.port);
+  expect(asked.events.map(({ request_body }) => request_body)).toEqual([deeper]);
+  expect(JSON.parse(JSON.stringify(asked.events))).toMatchObject([{ request_body: deeper }]);
 });
 
 test('a refusal after the key was known tells whose request it was', async () => {

@@ -6,6 +6,7 @@ import type { ErrorCode, GatewayError } from '@llmproxy/errors';
 import { pathOf, type Inbound } from '@llmproxy/exchange';
 import type { Relayed } from '@llmproxy/forwarding';
 import type { RefusedBy } from '@llmproxy/limits';
+import { isDeeperThan } from './core/nesting.ts';
 import type { AccessEntry, AccessLog } from './access-log.ts';
 import type { GatewayMetrics } from './gateway-metrics.ts';
 import type { Settled } from './pipeline.ts';
@@ -150,9 +151,16 @@ function usageEvent(
   };
 }
 
-/** The scan that admitted the body looks no deeper than it must: what is no JSON further down stays text. */
+/** JSON.stringify ends at some thousands, by the stack that is left: an event has to be written by others, too. */
+const depthMax = 500;
+
+/**
+ * The scan that admitted the body looks no deeper than it must: what is no JSON further down stays text, and so does what
+ * could be read but not be written again.
+ */
 function parsedOrText(body: Buffer): unknown {
   const text = body.toString('utf8');
+  if (isDeeperThan(text, depthMax)) return text;
   try {
     return JSON.parse(text);
   } catch {
