@@ -28,7 +28,7 @@ export async function openLookups({ config, log, managementListen }: LookupsOpti
   const registry = new Registry();
   watchEventLoopLag(registry);
   const tables = tablesOf(config);
-  const keyTables = openKeyTables({ databases: databasesOf(config), tables });
+  const keyTables = openKeyTables({ databases: databasesOf(config, log), tables });
   const watched = watchTables(keyTables, [...tables.keys()], log);
 
   const socketPath = config.auth.lookup.listen;

@@ -1,5 +1,11 @@
 /** The reporters of the config as the delivery stage knows them. */
-import { tlsReader, type Config, type Database, type Reporter as ReporterConfig } from '@llmproxy/config';
+import {
+  sqlTarget,
+  tlsReader,
+  type Config,
+  type Database,
+  type Reporter as ReporterConfig,
+} from '@llmproxy/config';
 import { databaseSchedule, webhookReporter, type Reporter } from '@llmproxy/delivery';
 import { EventsRefused, openLedger, type Ledger } from '@llmproxy/ledger';
 import type { Logger } from '@llmproxy/telemetry';
@@ -33,13 +39,16 @@ function reporterOf(reporter: ReporterConfig, databases: readonly Database[], lo
   const { storage, table } = reporter.database;
   const database = databases.find(({ name }) => name === storage);
   if (!database) throw new Error(`reporter ${reporter.name}: no enabled database is called ${storage}`);
-  return databaseReporter(reporter.name, ledgerOf(database, table));
+  const tell = (reason: string) => log.warn({ reporter: reporter.name }, reason);
+  return databaseReporter(reporter.name, ledgerOf(database, table, tell));
 }
 
-function ledgerOf(database: Database, table: string): Ledger {
+function ledgerOf(database: Database, table: string, tell: (reason: string) => void): Ledger {
   if (database.driver === 'sqlite') return openLedger({ driver: 'sqlite', path: database.path, table });
-  const { driver, dsn, max_open_conns } = database;
-  return openLedger({ driver, url: dsn, table, connectionsMax: max_open_conns });
+  const { driver, schema } = database;
+  const { tls, ...server } = sqlTarget(database);
+  const target = { ...server, table, ...(tls && { tls: { ...tls, tell } }) };
+  return openLedger(driver === 'postgres' ? { ...target, driver, schema } : { ...target, driver });
 }
 
 function databaseReporter(name: string, ledger: Ledger): Reporter {

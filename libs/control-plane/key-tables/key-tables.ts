@@ -35,7 +35,7 @@ const keyForm = /^[!-~]{1,1024}$/;
 
 /**
  * Opens the tables without connecting: the first lookup does.
- * @throws Error when a name is unusable or a database is not among those given
+ * @throws Error when a name is unusable, a database is not among those given, or certificates cannot be read
  */
 export function openKeyTables({ databases, tables, waitingMax = 1000 }: KeyTablesOptions): KeyTables {
   const used = new Set([...tables.values()].map(({ database }) => database));
@@ -80,7 +80,7 @@ function openEngine(database: KeyDatabase): Engine {
     case 'sqlite':
       return sqliteEngine(database.path);
     case 'postgres':
-      return postgresEngine(database.url, database.connectionsMax);
+      return postgresEngine(database);
     case 'mysql':
       return mysqlEngine(database);
     default:

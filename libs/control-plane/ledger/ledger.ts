@@ -26,6 +26,8 @@ export type LedgerOptions = {
       url: string;
       /** Where the tables lie. Default: where the server looks by itself, by the user's `search_path`. */
       schema?: string | undefined;
+      /** Left out: no TLS, unless the words of libpq in the URL ask for it. */
+      tls?: SqlTls | undefined;
     }
 );
 
@@ -58,7 +60,7 @@ export interface Ledger {
 
 /**
  * Opens a ledger without connecting: the first query connects and migrates.
- * @throws Error when the table's name is unusable
+ * @throws Error when the table's name is unusable, or certificates cannot be read
  */
 export function openLedger(options: LedgerOptions): Ledger {
   const table = checkedTableName(options.table ?? 'usage_records');
@@ -102,7 +104,7 @@ function openEngine(options: LedgerOptions): Engine {
     case 'sqlite':
       return sqliteEngine(options.path);
     case 'postgres':
-      return postgresEngine({ url: options.url, connectionsMax, schema: options.schema });
+      return postgresEngine({ ...options, connectionsMax, schema: options.schema, tls: options.tls });
     case 'mysql':
       return mysqlEngine({ url: options.url, connectionsMax, tls: options.tls });
     default:

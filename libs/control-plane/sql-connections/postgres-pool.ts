@@ -2,9 +2,13 @@
  * Connections to PostgreSQL. Guarantees: one that broke, or whose server takes no writes any more, is not used again, so
  * that the next query reaches whoever is the server by then; and one that breaks while nobody asks ends no process.
  */
+import { checkServerIdentity as checkName, type ConnectionOptions } from 'node:tls';
+import { lastingly, type TlsTexts } from '@llmproxy/client-login';
 import pg from 'pg';
 import { errorField } from './core/error-field.ts';
 import { isStatementPooling, losesConnection } from './core/postgres-failures.ts';
+import { withoutTlsWords } from './core/without-tls-words.ts';
+import type { SqlTls } from './tls.ts';
 
 const connectMs = 5_000;
 /** Idle for so long, a connection is probed: one whose other end is gone without a word is noticed. */
@@ -18,6 +22,8 @@ export interface PostgresPoolOptions {
   readonly applicationName: string;
   /** The longest a query of `connect` may take before its connection is given up. Default: no bound. */
   readonly queryMs?: number | undefined;
+  /** Instead of what the words of libpq in the URL would mean to the driver. Left out: no TLS, unless they ask for it. */
+  readonly tls?: SqlTls | undefined;
   /** How values arrive. Default: as the driver has it. */
   readonly types?: pg.CustomTypesConfig | undefined;
 }
@@ -60,11 +66,16 @@ export class StatementPooling extends Error {
   }
 }
 
-/** Opens a pool without connecting. The host's name is looked up for each connection anew. */
+/**
+ * Opens a pool without connecting. The host's name is looked up for each connection anew.
+ * @throws what the reading of certificates throws
+ */
 export function openPostgresPool(options: PostgresPoolOptions): PostgresPool {
-  const { url, connectionsMax, applicationName, queryMs, types } = options;
+  const { url, connectionsMax, applicationName, queryMs, types, tls } = options;
   const pool = new pg.Pool({
-    connectionString: url,
+    ...(tls === undefined
+      ? { connectionString: url }
+      : { connectionString: withoutTlsWords(url), Client: clientOver(tls) as new () => pg.ClientBase }),
     max: connectionsMax,
     connectionTimeoutMillis: connectMs,
     keepAlive: true,
@@ -87,6 +98,24 @@ export function openPostgresPool(options: PostgresPoolOptions): PostgresPool {
     unhurried: { options: {}, connect: () => connect(undefined), end },
     end,
   };
+}
+
+/** Connections that begin with the certificates that are valid then. */
+function clientOver({ read, verify, tell = () => undefined }: SqlTls): typeof pg.Client {
+  const texts = lastingly(read, tell);
+  return class extends pg.Client {
+    constructor(config: pg.ClientConfig) {
+      super({ ...config, ssl: secured(texts(), verify) });
+    }
+  };
+}
+
+function secured({ servername, ...texts }: TlsTexts, verify: SqlTls['verify']): ConnectionOptions {
+  if (verify === 'none') return { ...texts, rejectUnauthorized: false };
+  // The driver puts the host in the place of a name that is given to it.
+  const checkServerIdentity: typeof checkName =
+    verify === 'ca' ? () => undefined : (host, certificate) => checkName(servername ?? host, certificate);
+  return { ...texts, checkServerIdentity };
 }
 
 function leased(client: pg.PoolClient, queryMs: number | undefined): PostgresConnection {

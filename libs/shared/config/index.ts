@@ -1,6 +1,7 @@
 export { loadConfig } from './load-config.ts';
 export { checkConfig } from './check-config.ts';
 export { redisTarget, requiredRedis } from './redis-target.ts';
+export { sqlTarget } from './sql-target.ts';
 export { tlsReader } from './read-login.ts';
 export { ConfigError } from './core/problem.ts';
 export type { Problem } from './core/problem.ts';

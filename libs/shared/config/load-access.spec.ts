@@ -278,6 +278,33 @@ describe('files of passwords and certificates', () => {
     expect(read).toThrow(`${ca_file}: the file of authorities does not hold certificates in PEM`);
   });
 
+  test('the words of a dsn and the settings of a database say the same things', () => {
+    const file = resolve(import.meta.dirname, '../../../test/fixtures/config/good/databases-tls.yaml');
+    const { databases } = loadConfig(file, {}).storage;
+    const ca_file = `${certificates}/ca.crt`;
+    const client = { cert_file: `${certificates}/client.crt`, key_file: `${certificates}/client.key` };
+    expect(databases).toMatchObject([
+      { schema: 'gateway', tls: { ca_file, verify: 'ca' } },
+      { tls: { ca_file, ...client, verify: 'full' } },
+      { tls: { ca_file, verify: 'ca' } },
+      { tls: undefined },
+    ]);
+  });
+
+  test.each([
+    ['', undefined],
+    ['sslmode=disable', undefined],
+    ['sslmode=no-verify', 'none'],
+    ['sslmode=require', 'full'],
+    ['sslmode=verify-full', 'full'],
+    ['sslmode=require&sslrootcert=system', 'full'],
+  ])('"%s" in a dsn verifies %s', (words, verify) => {
+    const dsn = `postgres://db/usage${words && '?'}${words}`;
+    const [database] = load(`storage: { databases: [{ name: main, driver: postgres, dsn: '${dsn}' }] }`)
+      .storage.databases;
+    expect(database).toMatchObject({ dsn, tls: verify && { verify } });
+  });
+
   test('the certificates of webhooks are looked for beside the config file', () => {
     const file = resolve(import.meta.dirname, '../../../test/fixtures/config/good/logins.yaml');
     const { auth, usage } = loadConfig(file, {});

@@ -141,11 +141,15 @@ function longSocket(yaml: YamlFile, { auth }: Config): Problem | undefined {
 
 /** What is wrong with the files of passwords and certificates. */
 function unreadableLogins(yaml: YamlFile, blocks: Blocks): Problem[] {
-  return loginPlaces(blocks).flatMap(({ path, ...files }) => {
+  return loginPlaces(blocks).flatMap(({ path, words, ...files }) => {
     const { password, tls } = loginFaults(withFiles(files, (file) => resolve(dirname(yaml.file), file)));
     return [
       ...password.map(({ setting, message }) => yaml.problem([...path, setting], message)),
-      ...tls.map(({ setting, message }) => yaml.problem([...path, 'tls', setting], message)),
+      ...tls.map(({ setting, message }) =>
+        words === undefined
+          ? yaml.problem([...path, 'tls', setting], message)
+          : yaml.problem([...path, words.setting], `${words.wordOf(setting)}: ${message}`),
+      ),
     ];
   });
 }

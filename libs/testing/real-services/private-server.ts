@@ -1,5 +1,5 @@
 /** What the private servers have in common: a folder of their own, and a user who may run them. */
-import { cp, chown, mkdir, mkdtemp, stat } from 'node:fs/promises';
+import { cp, chown, mkdir, mkdtemp, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { libraryPath, unpackDebianPackages } from '@llmproxy/debian-packages';
@@ -31,6 +31,8 @@ export interface PrivatePrograms {
   readonly env: NodeJS.ProcessEnv;
   /** The command line that runs `command` as a user the server accepts. */
   commandLine(command: string, args: readonly string[]): { command: string; args: string[] };
+  /** Writes a file into the folder that only the server may read, as it asks of private keys. @returns its path */
+  secretFile(name: string, content: string): Promise<string>;
 }
 
 /** nobody and nogroup on Debian. */
@@ -77,6 +79,12 @@ export async function privatePrograms(
     env: { ...process.env, LC_ALL: 'C', LD_LIBRARY_PATH: libraryPath(root) },
     commandLine: (command, args) =>
       isRoot() ? { command: 'setpriv', args: [...asNobody, command, ...args] } : { command, args: [...args] },
+    secretFile: async (file, content) => {
+      const path = join(folder, file);
+      await writeFile(path, content, { mode: 0o600 });
+      if (isRoot()) await chown(path, nobody, nobody);
+      return path;
+    },
   };
 }
 

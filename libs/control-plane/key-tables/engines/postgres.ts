@@ -1,4 +1,9 @@
-import { openPostgresPool, StatementPooling, type PostgresPool } from '@llmproxy/sql-connections';
+import {
+  openPostgresPool,
+  StatementPooling,
+  type PostgresPool,
+  type SqlTls,
+} from '@llmproxy/sql-connections';
 import pg from 'pg';
 import { plainInteger, rfc3339 } from '../core/field-value.ts';
 import { errorField, type Engine, type Row } from '../engine.ts';
@@ -31,10 +36,17 @@ const types = {
     (pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown),
 };
 
-export function postgresEngine(url: string, connectionsMax: number): Engine {
+interface Server {
+  url: string;
+  connectionsMax: number;
+  tls?: SqlTls | undefined;
+}
+
+export function postgresEngine({ url, connectionsMax, tls }: Server): Engine {
   const pool = openPostgresPool({
     url,
     connectionsMax,
+    tls,
     applicationName: 'llmproxy key-lookup',
     types: types as pg.CustomTypesConfig,
   });

@@ -1,4 +1,4 @@
-import { openPostgresPool } from '@llmproxy/sql-connections';
+import { openPostgresPool, type SqlTls } from '@llmproxy/sql-connections';
 import { Kysely, PostgresDialect, sql, type PostgresPool, type Transaction } from 'kysely';
 import { errorField, type Engine, type LedgerDatabase } from '../engine.ts';
 import type { Column, TableState } from '../migrations/migration.ts';
@@ -20,10 +20,11 @@ export interface PostgresChoice {
   url: string;
   connectionsMax: number;
   schema: string | undefined;
+  tls: SqlTls | undefined;
 }
 
-export function postgresEngine({ url, connectionsMax, schema }: PostgresChoice): Engine {
-  const pool = openPostgresPool({ url, connectionsMax, applicationName: 'llmproxy', queryMs: statementMs });
+export function postgresEngine({ schema, ...server }: PostgresChoice): Engine {
+  const pool = openPostgresPool({ ...server, applicationName: 'llmproxy', queryMs: statementMs });
   const db = over(pool);
   const unhurried = over(pool.unhurried);
   return {

@@ -1,6 +1,7 @@
 /** What is wrong with how a server is reached, and with who we say we are to it. */
 import type { Blocks, Finding } from './check-links.ts';
 import { renderPath } from './problem.ts';
+import { dsnWordOf, tlsOfDsn } from './database-tls.ts';
 import type { Path } from './read-yaml.ts';
 import type { ConfigFile } from './schema/config-file.ts';
 import { redisServers } from './schema/leaves.ts';
@@ -89,7 +90,8 @@ export function checkWebhookTls({ usage, auth }: Blocks): Finding[] {
   });
 }
 
-function tlsFiles(tls: ClientTls | undefined, at: Path): Finding[] {
+/** A certificate without its key, or a key without its certificate. */
+export function tlsFiles(tls: ClientTls | undefined, at: Path): Finding[] {
   const { cert_file, key_file } = tls ?? {};
   if ((cert_file === undefined) === (key_file === undefined)) return [];
   const [missing, given] = cert_file === undefined ? ['cert_file', 'key_file'] : ['key_file', 'cert_file'];
@@ -99,6 +101,8 @@ function tlsFiles(tls: ClientTls | undefined, at: Path): Finding[] {
 /** A block with files to be looked into before anybody relies on them. */
 export interface LoginPlace {
   readonly path: Path;
+  /** Set when one setting names all the files, each by a word of its own. */
+  readonly words?: { readonly setting: string; readonly wordOf: (file: string) => string } | undefined;
   readonly tls?: ClientTls | undefined;
   readonly password_file?: string | undefined;
 }
@@ -107,11 +111,21 @@ export interface LoginPlace {
 export function loginPlaces({ redis, storage, usage, auth }: Blocks): LoginPlace[] {
   const ofRedis = redis === undefined ? [] : [{ path: ['redis'], ...redis }];
   const caches = (storage?.caches ?? []).map((cache, i) => ({ path: ['storage', 'caches', i], ...cache }));
+  const databases = (storage?.databases ?? []).map((database, i) => {
+    const { enabled, tls } = database;
+    const ofDsn = tlsOfDsn(database);
+    const path = ['storage', 'databases', i];
+    if (ofDsn === undefined) return { enabled, path, tls };
+    return { enabled, path, tls: ofDsn, words: { setting: 'dsn', wordOf: dsnWordOf } };
+  });
   const reporters = (usage?.reporters ?? []).map(({ enabled, webhook }, i) => {
     return { enabled, path: ['usage', 'reporters', i, 'webhook'], tls: webhook?.tls };
   });
   const providers = (auth?.pipeline ?? []).map(({ enabled, webhook }, i) => {
     return { enabled, path: ['auth', 'pipeline', i, 'webhook'], tls: webhook?.tls };
   });
-  return [...ofRedis, ...[...caches, ...reporters, ...providers].filter(({ enabled }) => enabled)];
+  return [
+    ...ofRedis,
+    ...[...caches, ...databases, ...reporters, ...providers].filter(({ enabled }) => enabled),
+  ];
 }

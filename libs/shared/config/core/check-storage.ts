@@ -1,7 +1,8 @@
 /** What is wrong with an entry of `storage`, or with the Redis of the gateway. */
 import { repeated } from './check-links.ts';
 import type { Blocks, Finding } from './check-links.ts';
-import { checkRedis } from './check-login.ts';
+import { checkRedis, tlsFiles } from './check-login.ts';
+import { checkDatabaseTls } from './database-tls.ts';
 import type { ConfigFile } from './schema/config-file.ts';
 
 type Storage = ConfigFile['storage'];
@@ -27,9 +28,12 @@ function database(entry: Database, i: number): Finding[] {
       .filter(given)
       .map((key) => ({ path: [...at, key], message: `${why}: this would have no effect`, at: 'key' }));
   if (entry.driver === 'sqlite') {
-    return useless(['dsn', ...serverParts, 'max_open_conns'], 'the driver is sqlite');
+    const foreign = ['dsn', ...serverParts, 'max_open_conns', 'schema', 'sslmode', 'tls'] as const;
+    return useless(foreign, 'the driver is sqlite');
   }
-  const found = useless(['path'], `the driver is ${entry.driver}`);
+  const foreign = entry.driver === 'mysql' ? (['path', 'schema'] as const) : (['path'] as const);
+  const found = useless(foreign, `the driver is ${entry.driver}`);
+  found.push(...checkDatabaseTls(entry, at), ...tlsFiles(entry.tls, [...at, 'tls']));
   if (entry.dsn === undefined) {
     const missing = (['host', 'database'] as const).filter((key) => !given(key));
     const message = `is required for ${entry.driver}, or a dsn`;

@@ -1,5 +1,6 @@
 /** From the settings as written to the settings as used: defaults that need a look elsewhere, one spelling each. */
 import { backendName } from './backend-name.ts';
+import { databaseTls, type DatabaseTls } from './database-tls.ts';
 import type { DeepReadonly } from './deep-readonly.ts';
 import { limitsOver } from './limits-over.ts';
 import { withFiles, type Login } from './login-files.ts';
@@ -41,7 +42,15 @@ export type Database = DeepReadonly<
   Named &
     (
       | { driver: 'sqlite'; path: string }
-      | { driver: 'postgres' | 'mysql'; dsn: string; max_open_conns: number }
+      | {
+          driver: 'postgres' | 'mysql';
+          dsn: string;
+          max_open_conns: number;
+          /** Of PostgreSQL only. */
+          schema: string | undefined;
+          /** Says what the words of the dsn say too; undefined: the connection is not encrypted. */
+          tls: DatabaseTls | undefined;
+        }
     )
 >;
 
@@ -161,7 +170,14 @@ function databaseOf(entry: FileDatabase, around: Surroundings, dataDir: string):
     ];
   }
   return [
-    { name, driver, dsn: dsn ?? dsnOf({ ...entry, driver }), max_open_conns: entry.max_open_conns ?? 10 },
+    {
+      name,
+      driver,
+      dsn: dsn ?? dsnOf({ ...entry, driver }),
+      max_open_conns: entry.max_open_conns ?? 10,
+      schema: entry.schema,
+      tls: withFiles({ tls: databaseTls(entry) }, around.fileInConfig).tls,
+    },
   ];
 }
 

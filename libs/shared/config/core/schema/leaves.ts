@@ -149,7 +149,7 @@ export const name = () =>
 /** A name that goes into SQL as it is. */
 const sqlPart = '[A-Za-z_][A-Za-z0-9_]{0,62}';
 const sqlRule = 'a letter or _, then letters, digits or _, at most 63 characters';
-export const sqlName = (what: 'table' | 'column') => {
+export const sqlName = (what: 'schema' | 'table' | 'column') => {
   const error = `expected a ${what} name: ${sqlRule}`;
   return z.string({ error: wrong(error) }).regex(new RegExp(`^${sqlPart}$`), { error });
 };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { count, enabled, filePath, name, redisUrls } from './leaves.ts';
+import { count, enabled, filePath, name, redisUrls, sqlName } from './leaves.ts';
 import { redisLogin } from './operations.ts';
+import { clientTls } from './tls.ts';
 
 const Database = z
   .strictObject({
@@ -24,6 +25,18 @@ const Database = z
     user: z.string().min(1).optional().describe('User name.'),
     password: z.string().optional().describe('Password. Better `${ENV}` than plain text.'),
     database: z.string().min(1).optional().describe('Name of the database on the server.'),
+    schema: sqlName('schema')
+      .optional()
+      .describe(
+        'Schema of a PostgreSQL database that holds our tables, and tables that are named without one. Unset: what the `search_path` of the user finds.',
+      ),
+    sslmode: z
+      .enum(['disable', 'no-verify', 'require', 'verify-ca', 'verify-full'])
+      .optional()
+      .describe(
+        'What is verified of the server. `disable`: no TLS. `no-verify`: TLS with any server. `verify-ca`: its certificate is by an authority of `tls.ca_file`, whatever its name. `verify-full` and `require`: by an authority, and for the host of the address. Unset: `disable`, with `tls` `verify-full`. For PostgreSQL it may stand in the `dsn` instead.',
+      ),
+    tls: clientTls('How the server is known, and our certificate for it.'),
     max_open_conns: count(1, 10_000)
       .optional()
       .describe('Most connections held open, for postgres and mysql. Unset: 10.'),

@@ -1,0 +1,67 @@
+/** From a config file to rows in the database it names. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { loadConfig } from '@llmproxy/config';
+import { onFreePort, startPostgres } from '@llmproxy/real-services';
+import { createLogger } from '@llmproxy/telemetry';
+import type { UsageEvent } from '@llmproxy/usage-queue';
+import pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+import { reportersOf } from './reporters.ts';
+
+const tlsFile = (name: string) => fileURLToPath(new URL(`../../test/fixtures/tls/${name}`, import.meta.url));
+const pem = (name: string) => readFileSync(tlsFile(name), 'utf8');
+
+const usageEvent: UsageEvent = {
+  event_id: 'e-1',
+  request_id: 'req-1',
+  timestamp: '2026-02-03T04:05:06.789Z',
+  key_id: 'k1',
+  api_key: null,
+  user_id: null,
+  model: 'llama-3',
+  method: 'POST',
+  path: '/v1/chat/completions',
+  endpoint: 'chat.completions',
+  is_stream: false,
+  backend: 'gpu-1',
+  backend_url: 'http://gpu-1:8000',
+  status_code: 200,
+  outcome: 'completed',
+  latency_ms: 12,
+  ttft_ms: 3,
+  usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
+  usage_source: 'backend',
+};
+
+test('usage goes to a PostgreSQL that asks for our certificate, into the schema of the config', async () => {
+  const texts = { cert: pem('server.crt'), key: pem('server.key'), ca: pem('ca.crt') };
+  const { port, server } = await onFreePort((free) => startPostgres({ tls: { port: free, ...texts } }));
+  onTestFinished(() => server.stop());
+  const folder = mkdtempSync(join(tmpdir(), 'reporters-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'config.yaml');
+  const tls = {
+    ca_file: tlsFile('ca.crt'),
+    cert_file: tlsFile('client.crt'),
+    key_file: tlsFile('client.key'),
+  };
+  const database = { name: 'main', driver: 'postgres', host: 'localhost', port, user: 'postgres', tls };
+  const config = {
+    backends: [{ url: 'http://127.0.0.1:9' }],
+    storage: { databases: [{ ...database, database: 'postgres', schema: 'gateway' }] },
+    usage: { reporters: [{ name: 'sql', type: 'database', database: { storage: 'main' } }] },
+  };
+  writeFileSync(file, JSON.stringify(config));
+  const log = createLogger({ level: 'error', app: 'worker' });
+  const [reporter] = reportersOf(loadConfig(file, {}), log);
+  onTestFinished(() => reporter?.close());
+  await reporter?.deliver([usageEvent]);
+  const client = new pg.Client({ connectionString: server.url });
+  await client.connect();
+  const { rows } = await client.query('select event_id, total_tokens from gateway.usage_records');
+  await client.end();
+  expect(rows).toEqual([{ event_id: 'e-1', total_tokens: '3' }]);
+});
