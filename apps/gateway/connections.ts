@@ -1,5 +1,5 @@
 /** A worker's connections to Redis, shared by all that ask it. The usage queue keeps its own. */
-import { closeRedis, connectRedis, watchEviction } from '@llmproxy/redis';
+import { checkConnection, closeRedis, connectRedis, watchEviction } from '@llmproxy/redis';
 import type { EvictionWatch, RedisClient, RedisTarget, Subscription } from '@llmproxy/redis';
 import { createCondition, type Logger } from '@llmproxy/telemetry';
 
@@ -13,8 +13,8 @@ export interface Connections {
   readonly limits: RedisClient;
   /** What this Redis may evict; the primary tells it in the log. */
   readonly eviction: EvictionWatch;
-  /** `ok`, or what is the matter with Redis. */
-  state(): string;
+  /** How the connection to Redis fares, for `/readyz?verbose`. */
+  found(): string;
   close(): Promise<void>;
 }
 
@@ -44,7 +44,7 @@ export function openConnections(target: RedisTarget, log: Logger, allowEviction 
     news,
     limits,
     eviction,
-    state: () => (commands.status === 'ready' ? 'ok' : `away (${commands.status}); serving without it`),
+    found: checkConnection(commands),
     async close() {
       eviction.close();
       await Promise.all([commands, subscriber, limits].map(closeRedis));

@@ -3,13 +3,22 @@ import cluster from 'node:cluster';
 import type { Config } from '@llmproxy/config';
 import type { Inbound } from '@llmproxy/exchange';
 import type { RedisTarget } from '@llmproxy/redis';
-import { probeAnswer, type Logger, type Readiness } from '@llmproxy/telemetry';
+import {
+  asksForChecks,
+  probeAnswer,
+  type Logger,
+  type MetricsSnapshot,
+  type Readiness,
+} from '@llmproxy/telemetry';
+import type { Checks } from './core/merge-checks.ts';
 import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
 import { createGatewayServer } from './server.ts';
 import { openResources, type Resources } from './resources.ts';
 import { buildRecord, buildStages } from './wiring.ts';
 
 const metricsTimeoutMs = 5_000;
+/** Longer than the primary waits for the other workers. */
+const checksTimeoutMs = 2_000;
 
 // All parts together; shorter than what the primary grants after the drain.
 const closingMsMax = 8_000;
@@ -41,7 +50,8 @@ interface Serving {
 
 async function serveUntil(stop: Promise<void>, { config, resources, log }: Serving): Promise<void> {
   const metricsTexts = new PendingAnswers<string>();
-  process.on('message', (message: ToWorker) => void receive(message, resources, metricsTexts));
+  const allChecks = new PendingAnswers<Checks>();
+  process.on('message', (message: ToWorker) => void receive(message, resources, { metricsTexts, allChecks }));
   const server = createGatewayServer({
     settings: {
       readTimeoutMs: config.server.read_timeout,
@@ -55,10 +65,11 @@ async function serveUntil(stop: Promise<void>, { config, resources, log }: Servi
       if (error.row.blame === 'gateway') log.error({ err: error.cause }, 'request met a bug of the gateway');
     },
     serveProbe: createServeProbe(config, {
-      ready: () => ({
-        ok: !server.draining,
-        checks: { draining: server.draining ? 'yes' : 'ok', ...resources.checks() },
-      }),
+      ready: () => ({ ok: !server.draining, checks: { draining: server.draining ? 'yes' : 'ok' } }),
+      checks: async () => {
+        const ask = (id: number) => tell({ kind: 'all-checks-wanted', id });
+        return (await allChecks.ask(ask, checksTimeoutMs)) ?? resources.checks();
+      },
       metrics: () => metricsTexts.ask((id) => tell({ kind: 'metrics-wanted', id }), metricsTimeoutMs),
     }),
   });
@@ -101,21 +112,33 @@ function listenFailure(address: string, error: unknown): string {
   return `cannot listen on ${address}: ${error instanceof Error ? error.message : String(error)}`;
 }
 
-async function receive(
-  message: ToWorker,
-  { registry }: Resources,
-  texts: PendingAnswers<string>,
-): Promise<void> {
-  if (message.kind === 'metrics-text') return texts.answer(message.id, message.text);
-  const snapshot = (await registry.getMetricsAsJSON()) as Extract<
-    ToPrimary,
-    { kind: 'snapshot' }
-  >['snapshot'];
-  tell({ kind: 'snapshot', id: message.id, snapshot });
+/** What the primary was asked for. */
+interface Asked {
+  metricsTexts: PendingAnswers<string>;
+  allChecks: PendingAnswers<Checks>;
+}
+
+async function receive(message: ToWorker, { registry, checks }: Resources, asked: Asked): Promise<void> {
+  switch (message.kind) {
+    case 'metrics-text':
+      return asked.metricsTexts.answer(message.id, message.text);
+    case 'all-checks':
+      return asked.allChecks.answer(message.id, message.checks);
+    case 'checks':
+      return tell({ kind: 'checks', id: message.id, checks: checks() });
+    case 'snapshot': {
+      const snapshot = (await registry.getMetricsAsJSON()) as MetricsSnapshot;
+      return tell({ kind: 'snapshot', id: message.id, snapshot });
+    }
+    default:
+      message satisfies never;
+  }
 }
 
 interface ProbeSources {
   ready(): Readiness;
+  /** How the users of Redis in all workers fare; never rejects. */
+  checks(): Promise<Checks>;
   metrics(): Promise<string | undefined>;
 }
 
@@ -128,11 +151,11 @@ function createServeProbe(config: Config, sources: ProbeSources) {
     const { target } = inbound;
     if (target.startsWith('/v1/')) return false;
     const path = target.split('?', 1)[0] ?? '';
-    const probe = isProbe(path) ? probeAnswer(target, () => sources.ready()) : undefined;
-    if (probe) {
-      answerText(inbound, probe.status, 'text/plain; charset=utf-8', probe.text);
+    if (isProbe(path) && asksForChecks(target)) {
+      void sources.checks().then((checks) => answerProbe(inbound, sources, checks));
       return true;
     }
+    if (isProbe(path) && answerProbe(inbound, sources)) return true;
     if (!isMetrics(path)) return false;
     void sources.metrics().then((text) => {
       const known = text ?? 'metrics could not be collected in time\n';
@@ -140,6 +163,13 @@ function createServeProbe(config: Config, sources: ProbeSources) {
     });
     return true;
   };
+}
+
+function answerProbe(inbound: Inbound, { ready }: ProbeSources, further?: Checks): boolean {
+  const probe = probeAnswer(inbound.target, ready, further);
+  if (probe === undefined) return false;
+  answerText(inbound, probe.status, 'text/plain; charset=utf-8', probe.text);
+  return true;
 }
 
 function answerText({ reply, requestId }: Inbound, status: number, contentType: string, text: string): void {

@@ -1,12 +1,21 @@
 /** Messages between the primary and its workers. */
 import type { MetricsSnapshot } from '@llmproxy/telemetry';
+import type { Checks } from './core/merge-checks.ts';
 
-export type ToWorker = { kind: 'snapshot'; id: number } | { kind: 'metrics-text'; id: number; text: string };
+export type ToWorker =
+  | { kind: 'snapshot'; id: number }
+  | { kind: 'metrics-text'; id: number; text: string }
+  /** How do your users of Redis fare? */
+  | { kind: 'checks'; id: number }
+  /** How those of all workers fare. */
+  | { kind: 'all-checks'; id: number; checks: Checks };
 
 export type ToPrimary =
   | { kind: 'listening'; address: string }
   | { kind: 'snapshot'; id: number; snapshot: MetricsSnapshot }
   | { kind: 'metrics-wanted'; id: number }
+  | { kind: 'checks'; id: number; checks: Checks }
+  | { kind: 'all-checks-wanted'; id: number }
   | { kind: 'failed-to-start'; message: string };
 
 /** Numbers requests and hands each its answer; one that is not answered in time resolves with undefined. */

@@ -12,6 +12,7 @@ import {
   type MetricsSnapshot,
 } from '@llmproxy/telemetry';
 import { afterEvent, noCrew, wantsWorkers, type CrewEvent } from './core/crew.ts';
+import { mergeChecks, type Checks } from './core/merge-checks.ts';
 import { DepartedCounters } from './departed-counters.ts';
 import { PendingAnswers, type ToPrimary, type ToWorker } from './ipc.ts';
 
@@ -35,6 +36,7 @@ const backOffMinMs = 100;
 const backOffMaxMs = 10_000;
 const provenMs = 10_000;
 const snapshotTimeoutMs = 2_000;
+const checksTimeoutMs = 1_000;
 /** Longer than a worker needs to end by itself after its drain; see `closingMsMax` there. */
 const exitSlackMs = 10_000;
 /** How long the system may take to end a process that was killed. */
@@ -52,6 +54,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
 class Primary {
   readonly #options: PrimaryOptions;
   readonly #snapshots = new PendingAnswers<MetricsSnapshot>();
+  readonly #checks = new PendingAnswers<Checks>();
   readonly #latest = new Map<number, MetricsSnapshot>();
   readonly #departed = new DepartedCounters();
   readonly #listening = new Set<number>();
@@ -77,6 +80,7 @@ class Primary {
           ? {}
           : { metricsPath: management.metricsPath, metrics: () => this.#metrics() }),
         ready: () => this.#readiness(),
+        furtherChecks: () => this.#collectChecks(),
       });
       log.info({ address: this.#management.address }, 'management listener is up');
     }
@@ -134,6 +138,12 @@ class Primary {
         break;
       case 'metrics-wanted':
         await this.#tellMetrics(worker, message.id);
+        break;
+      case 'checks':
+        this.#checks.answer(message.id, message.checks);
+        break;
+      case 'all-checks-wanted':
+        send(worker, { kind: 'all-checks', id: message.id, checks: await this.#collectChecks() });
         break;
       case 'failed-to-start':
         // Nothing served yet and nothing will change by trying again: a taken port, a missing file.
@@ -206,6 +216,18 @@ class Primary {
         workers: this.#listening.size === workers ? 'ok' : `${this.#listening.size} of ${workers} listening`,
       },
     };
+  }
+
+  /** Of each user of Redis in the workers, the worst that one of them found. */
+  async #collectChecks(): Promise<Record<string, string>> {
+    const asked = this.#running().map((worker) =>
+      this.#checks.ask((id) => send(worker, { kind: 'checks', id }), checksTimeoutMs),
+    );
+    const answers = await Promise.all(asked);
+    const known = answers.filter((checks) => checks !== undefined);
+    const silent = answers.length - known.length;
+    if (silent === 0) return mergeChecks(known);
+    return { ...mergeChecks(known), answers: `${silent} of ${answers.length} workers gave none in time` };
   }
 
   async #metrics(): Promise<string> {

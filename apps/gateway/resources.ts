@@ -63,10 +63,12 @@ export async function openResources(config: Config, redis: RedisTarget, log: Log
     registry,
     metrics,
     checks: () => ({
-      redis: connections.state(),
+      redis: connections.found(),
       eviction: connections.eviction.found(),
+      ...(producer && { queue: producer.found() }),
       keys: authentication.keysFound(),
       news: connections.news.found(),
+      health: health.found(),
     }),
     close: () =>
       closeInOrder(

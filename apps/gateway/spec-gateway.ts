@@ -56,7 +56,7 @@ export async function startSpecGateway(options: SpecGatewayOptions): Promise<Spe
     metrics,
     config.usage.include_request_body,
   );
-  const health = { isAvailable, close: () => undefined };
+  const health = { isAvailable, found: () => 'ok', close: () => undefined };
   const authentication = openAuthentication(config, log);
   const resources = { backends, health, authentication, limiter: undefined, metrics };
   const server = createGatewayServer({

@@ -199,3 +199,21 @@ test('a closed feed hears nothing more and leaves the connections open', async (
   expect(await subscriber.ping()).toBe('PONG');
   expect(healthOf('a')).toBeUndefined();
 });
+
+test('a server that refuses to be read is told of at each reading, until it lets us', async () => {
+  await startRedis();
+  const admin = await connected();
+  await admin.call('ACL', 'SETUSER', 'default', '-hgetall');
+  const heard: (string | undefined)[] = [];
+  const feed = followVerdicts({
+    subscriber: await connected(),
+    reader: await connected(),
+    intervalMs: 20,
+    onVerdicts: () => undefined,
+    onRead: (failure) => heard.push(failure),
+  });
+  cleanups.push(() => feed.close());
+  await expect.poll(() => heard.at(-1)).toMatch(/^NOPERM /);
+  await admin.call('ACL', 'SETUSER', 'default', '+hgetall');
+  await expect.poll(() => heard.at(-1)).toBeUndefined();
+});

@@ -82,6 +82,8 @@ export interface FollowVerdicts extends Subscription {
   reader: RedisClient;
   /** Called with all verdicts after each probe and each removal; the map is never changed afterwards. */
   onVerdicts(verdicts: ReadonlyMap<string, HealthVerdict>): void;
+  /** Hears how each reading went: undefined, or why there was none. */
+  onRead?(failure: string | undefined): void;
   /** How often the hash is read in full, which heals lost messages. Default 1000. */
   intervalMs?: number;
 }
@@ -91,7 +93,7 @@ export interface FollowVerdicts extends Subscription {
  * away the last verdicts stay, and grow stale by themselves.
  */
 export function followVerdicts(options: FollowVerdicts): { close(): void } {
-  const { subscriber, reader, onVerdicts, intervalMs = 1000 } = options;
+  const { subscriber, reader, onVerdicts, onRead, intervalMs = 1000 } = options;
   let known: Verdicts = new Map();
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -114,8 +116,9 @@ export function followVerdicts(options: FollowVerdicts): { close(): void } {
       const read = await readVerdicts(reader);
       for (const name of changedMeanwhile) keepAs(known, name, read);
       if (!sameVerdicts(known, read)) tell(read);
-    } catch {
-      // Redis is away: whoever owns the connection logs it
+      onRead?.(undefined);
+    } catch (cause) {
+      onRead?.(cause instanceof Error ? cause.message : String(cause));
     }
     if (!closed) timer = setTimeout(poll, intervalMs);
   };

@@ -76,6 +76,8 @@ function openServer(connection: RedisConnection): Redis {
   const options: RedisOptions = {
     enableOfflineQueue: queues,
     autoResendUnfulfilledCommands: queues,
+    // followChannel does it: a subscription that ioredis makes again ends the process when Redis refuses it.
+    autoResubscribe: false,
     // 0: a command under way when the connection breaks is rejected then, not after some more attempts.
     maxRetriesPerRequest: queues ? null : 0,
     connectionName: connection.connectionName,

@@ -25,3 +25,27 @@ test('a channel that Redis refuses is told, and heard from when it is granted', 
   await admin.publish('lp:keys', 'hello');
   await vi.waitUntil(() => told.at(-1) === 'heard hello');
 });
+
+test('a channel that is taken away while it is followed is told, and heard from when it is given back', async () => {
+  const server = await startRedis();
+  onTestFinished(() => server.stop());
+  const connect = () => {
+    const redis = connectRedis({ url: server.url, connectionName: 'spec', whenDown: 'queue' });
+    onTestFinished(() => closeRedis(redis));
+    return redis;
+  };
+  const admin = connect();
+  const told: string[] = [];
+  const channel = followChannel(connect(), 'lp:keys', (message) => told.push(`heard ${message}`), {
+    onSubscribed: () => told.push('subscribed'),
+    onRefused: (_, cause) => told.push(cause),
+  });
+  onTestFinished(() => channel.close());
+  await vi.waitUntil(() => told.length > 0);
+  await admin.call('ACL', 'SETUSER', 'default', 'resetchannels'); // Redis breaks connections that listen
+  await vi.waitUntil(() => told.at(-1)?.startsWith('NOPERM '), { timeout: 10_000 });
+  await admin.call('ACL', 'SETUSER', 'default', 'allchannels');
+  await vi.waitUntil(() => told.at(-1) === 'subscribed', { timeout: 10_000 });
+  await admin.publish('lp:keys', 'hello');
+  await vi.waitUntil(() => told.at(-1) === 'heard hello');
+});

@@ -25,7 +25,6 @@ export function followChannel(
   const onMessage = (from: string, message: string): void => {
     if (from === channel) hear(message);
   };
-  // ioredis subscribes again after a reconnection, but only where the first subscription was accepted.
   const subscribe = async (): Promise<void> => {
     clearTimeout(again);
     try {

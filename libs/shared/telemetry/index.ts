@@ -6,7 +6,14 @@ export {
   type LogLevel,
 } from './logger.ts';
 export { createCondition, type Condition, type ConditionOptions } from './condition.ts';
-export { probeAnswer, serveManagement, type Management, type Readiness } from './management.ts';
+export {
+  asksForChecks,
+  isWell,
+  probeAnswer,
+  serveManagement,
+  type Management,
+  type Readiness,
+} from './management.ts';
 export { parseListen, type ListenAddress } from './listen-address.ts';
 export { watchEventLoopLag } from './event-loop-lag.ts';
 export { mergeMetrics, type MetricsSnapshot } from './merge-metrics.ts';

@@ -22,21 +22,36 @@ export interface ManagementOptions {
   /** The same series as JSON, for a process that merges several. */
   snapshot?: () => Promise<unknown>;
   ready: () => Readiness;
+  /** Checks that take asking others, for `/readyz?verbose` alone: they make nothing unready. Never rejects. */
+  furtherChecks?: () => Promise<Readiness['checks']>;
 }
 
-/** Answers the probes; returns the text so that the gateway's own listener can serve the same. */
+/** Whether what a check found is good. */
+export const isWell = (found: string): boolean => /^ok(;|$)/.test(found);
+
+/** Whether a probe wants to know what each check found. */
+export function asksForChecks(target: string): boolean {
+  const [path, query = ''] = target.split('?', 2) as [string, string?];
+  return (path === '/readyz' || path === '/healthz') && new URLSearchParams(query).has('verbose');
+}
+
+/**
+ * Answers the probes; returns the text so that the gateway's own listener can serve the same.
+ * @param further checks that are shown beside those of `ready`
+ */
 export function probeAnswer(
   target: string,
   ready: () => Readiness,
+  further: Readiness['checks'] = {},
 ): { status: number; text: string } | undefined {
-  const [path, query = ''] = target.split('?', 2) as [string, string?];
+  const path = target.split('?', 1)[0];
   if (path === '/livez' || path === '/health') return { status: 200, text: 'OK\n' };
   if (path !== '/readyz' && path !== '/healthz') return undefined;
   const { ok, checks } = ready();
   const status = ok ? 200 : 503;
-  if (!new URLSearchParams(query).has('verbose')) return { status, text: ok ? 'OK\n' : 'not ready\n' };
-  const lines = Object.entries(checks).map(
-    ([name, found]) => `[${/^ok(;|$)/.test(found) ? '+' : '-'}]${name} ${found}`,
+  if (!asksForChecks(target)) return { status, text: ok ? 'OK\n' : 'not ready\n' };
+  const lines = Object.entries({ ...checks, ...further }).map(
+    ([name, found]) => `[${isWell(found) ? '+' : '-'}]${name} ${found}`,
   );
   return { status, text: `${lines.join('\n')}\n${ok ? 'ready' : 'not ready'}\n` };
 }
@@ -83,7 +98,8 @@ async function answer(
   options: ManagementOptions,
 ): Promise<void> {
   const target = request.url ?? '/';
-  const probe = probeAnswer(target, options.ready);
+  const further = options.furtherChecks && asksForChecks(target) ? await options.furtherChecks() : {};
+  const probe = probeAnswer(target, options.ready, further);
   if (probe) {
     response.writeHead(probe.status, { 'content-type': 'text/plain; charset=utf-8' }).end(probe.text);
     return;

@@ -1,5 +1,6 @@
 export { Outcome, TokenUsage, UsageEvent, UsageSource } from './usage-event.ts';
-export { openUsageProducer, type UsageProducer, type UsageProducerOptions } from './usage-producer.ts';
+export type { UsageProducer, UsageProducerOptions } from './producer.ts';
+export { openUsageProducer } from './usage-producer.ts';
 export { openUsageConsumer, type UsageConsumer } from './usage-consumer.ts';
 export { forgotten, isWithoutData, tellsJobsWithoutData } from './jobs-without-data.ts';
 export { queueDepth } from './queue-depth.ts';

@@ -10,8 +10,9 @@
 import { bullPrefix } from '@llmproxy/redis';
 import { Queue } from 'bullmq';
 import { setTimeout as delay } from 'node:timers/promises';
+import { tryWrite, watchAcceptance, type Acceptance } from './acceptance.ts';
 import { batchId, countEvents, inBatches } from './batch.ts';
-import { connectFailingFast, type QueueConnection, type QueueRedis } from './queue-connection.ts';
+import { connectFailingFast, type QueueConnection } from './queue-connection.ts';
 import {
   batchBytesMax,
   batchRememberedMs,
@@ -19,49 +20,10 @@ import {
   streamEntriesMax,
   usageQueueName,
 } from './queue-names.ts';
-import type { QueueLog } from './queue-log.ts';
 import { Spool } from './spool.ts';
 import type { UsageEvent } from './usage-event.ts';
+import type { UsageCounts, UsageProducer, UsageProducerOptions } from './producer.ts';
 import { withDeadline } from './with-deadline.ts';
-
-export type UsageProducerOptions = QueueRedis & {
-  /** Folder of the spool files, beside the gateway and on a disk that survives it; created when first needed. */
-  spoolDir: string;
-  log: QueueLog;
-  /** Why nothing may be queued now although Redis takes it, for people; then events are spooled. Asked often. */
-  refusal?: () => string | undefined;
-  /** Events in one job, 1..1000. Default 100. */
-  batchMax?: number;
-  /** How long an event may wait for its batch to fill, in ms. Default 50. */
-  batchMs?: number;
-  /** Events held in memory; beyond, batches go to the spool. Default 10,000. */
-  heldMax?: number;
-  /** Redis must acknowledge a batch within this many ms, or it counts as away. Default 1,000. */
-  sendMs?: number;
-  /** How long `close` waits for acknowledgements before it spools the rest, in ms. Default 2,000. */
-  closeMs?: number;
-};
-
-export interface UsageCounts {
-  /** Events acknowledged by Redis, replayed ones included. */
-  sent: number;
-  /** Events written to the spool. */
-  spooled: number;
-  /** Events given up because neither Redis nor the disk took them and ten times `heldMax` were waiting already. */
-  dropped: number;
-}
-
-export interface UsageProducer {
-  /** Takes one event: synchronous, an array push and one timer shared by the batch. */
-  push(event: UsageEvent): void;
-  /** Resolves when every event pushed so far is acknowledged by Redis or on disk. */
-  flush(): Promise<void>;
-  /** Events neither acknowledged nor on disk yet. */
-  pending(): number;
-  counts(): UsageCounts;
-  /** Flushes within `closeMs` and spools the rest. Push nothing afterwards. */
-  close(): Promise<void>;
-}
 
 /** Opens the gateway's end of the queue; returns at once, whether Redis is there or not. */
 export function openUsageProducer(options: UsageProducerOptions): UsageProducer {
@@ -78,6 +40,7 @@ class BatchingProducer implements UsageProducer {
   readonly #options: Required<Omit<UsageProducerOptions, 'redis' | 'connection'>>;
   readonly #redis: QueueConnection;
   readonly #spool: Spool;
+  readonly #acceptance: Acceptance;
   readonly #counts: UsageCounts = { sent: 0, spooled: 0, dropped: 0 };
   #state: 'connecting' | 'up' | 'away' = 'connecting';
   #queue: Queue<UsageEvent[]> | undefined;
@@ -92,6 +55,7 @@ class BatchingProducer implements UsageProducer {
   #replaying: Promise<void> | undefined;
   #closing = false;
   #spoolFails = false;
+  #isDropping = false;
   #idleWaiters: (() => void)[] = [];
   readonly #stopProbing = new AbortController();
 
@@ -107,6 +71,7 @@ class BatchingProducer implements UsageProducer {
     };
     this.#redis = connectFailingFast(options);
     this.#spool = new Spool(options.spoolDir);
+    this.#acceptance = watchAcceptance(options.log);
     void this.#watchRedis();
   }
 
@@ -125,6 +90,10 @@ class BatchingProducer implements UsageProducer {
 
   counts(): UsageCounts {
     return { ...this.#counts };
+  }
+
+  found(): string {
+    return this.#state === 'connecting' ? 'not connected yet' : this.#acceptance.found();
   }
 
   async flush(): Promise<void> {
@@ -203,6 +172,7 @@ class BatchingProducer implements UsageProducer {
     });
     await withDeadline(added, this.#options.sendMs);
     this.#counts.sent += events.length;
+    this.#acceptance.batchTaken();
   }
 
   async #toSpool(events: UsageEvent[]): Promise<void> {
@@ -211,6 +181,7 @@ class BatchingProducer implements UsageProducer {
       await this.#spool.append(events);
       this.#counts.spooled += events.length;
       this.#spoolFails = false;
+      this.#isDropping = false;
     } catch (cause) {
       if (!this.#spoolFails)
         this.#options.log.error({ cause: text(cause) }, 'usage events cannot be spooled to disk');
@@ -228,16 +199,16 @@ class BatchingProducer implements UsageProducer {
       return;
     }
     this.#counts.dropped += events.length;
-    this.#options.log.error(
-      { dropped: this.#counts.dropped },
-      'usage events are lost: neither Redis nor the disk takes them',
-    );
+    if (!this.#isDropping)
+      this.#options.log.error({}, 'usage events are lost: neither Redis nor the disk takes them');
+    this.#isDropping = true;
   }
 
   #goAway(cause: unknown): void {
     if (this.#state === 'away') return;
+    if (this.#state === 'up') this.#acceptance.batchRefused(text(cause));
+    else this.#acceptance.writeRefused(text(cause));
     this.#state = 'away';
-    this.#options.log.warn({ cause: text(cause) }, 'Redis does not take usage events; spooling them');
     const queue = this.#queue;
     this.#queue = undefined;
     void queue?.close().catch(() => undefined);
@@ -263,14 +234,16 @@ class BatchingProducer implements UsageProducer {
     }
   }
 
-  /** A write, because a full or read-only Redis still answers PING. */
   async #takesWrites(): Promise<boolean> {
-    if (this.#redis.client.status !== 'ready' || this.#options.refusal() !== undefined) return false;
-    const write = this.#redis.client.set(`${bullPrefix}:probe`, '1', 'PX', 10_000);
-    return withDeadline(write, this.#options.sendMs).then(
-      () => true,
-      () => false,
-    );
+    try {
+      const refusal = this.#options.refusal();
+      if (refusal !== undefined) throw new Error(refusal);
+      await tryWrite(this.#redis.client, this.#options.sendMs);
+      return true;
+    } catch (cause) {
+      if (this.#state === 'away') this.#acceptance.writeRefused(text(cause));
+      return false;
+    }
   }
 
   #comeBack(): void {
@@ -278,8 +251,7 @@ class BatchingProducer implements UsageProducer {
     const streams = { events: { maxLen: streamEntriesMax } };
     this.#queue = new Queue<UsageEvent[]>(usageQueueName, { connection, prefix: bullPrefix, streams });
     this.#queue.on('error', () => undefined); // a failed send is what counts, and it is reported
-    if (this.#state === 'away')
-      this.#options.log.info({}, 'Redis takes usage events again; replaying the spool');
+    this.#acceptance.writeTaken();
     this.#state = 'up';
     this.#lookedForSpoolMs = 0;
     this.#pump();

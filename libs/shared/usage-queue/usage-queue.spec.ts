@@ -1,6 +1,6 @@
 import { spawnRedisServer } from '@llmproxy/embedded-redis';
 import { redisClusterForTests, redisForTests, startRedisCluster } from '@llmproxy/real-services';
-import { bullPrefix, closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
+import { bullPrefix, closeRedis, connectRedis, type RedisClient, type RedisTarget } from '@llmproxy/redis';
 import { Queue } from 'bullmq';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -243,3 +243,29 @@ test('batches whose data is gone from Redis are told once, not kept, and hold up
   expect(told).toEqual(['jobs have lost their data in Redis: evicted? what they held is lost']);
   expect(await redis.exists(...lost.map((id) => `${bullPrefix}:usage:${id}`))).toBe(0);
 });
+
+test('a Redis that takes writes and refuses batches is told of once, and once when it takes them again', async () => {
+  const redis = await killableRedis();
+  const admin = connectRedis({ ...redis, connectionName: 'spec', whenDown: 'queue' });
+  onTestFinished(() => closeRedis(admin));
+  await admin.call('ACL', 'SETUSER', 'default', '-evalsha', '-eval');
+  const told: string[] = [];
+  const tell = (fields: object, message: string) => void told.push(`${message} ${JSON.stringify(fields)}`);
+  const producer = produce(redis, { log: { info: tell, warn: tell, error: tell } });
+  producer.push(usageEvent());
+  await expect.poll(() => producer.found(), patient).toMatch(/^failing since .*NOPERM/);
+  const setsSoFar = await setsOf(admin);
+  await expect.poll(() => setsOf(admin), patient).toBeGreaterThan(setsSoFar + 3); // it has been tried some more
+  expect(producer.found()).toMatch(/^failing since .*NOPERM/);
+  expect(told).toHaveLength(1);
+
+  await admin.call('ACL', 'SETUSER', 'default', '+evalsha', '+eval');
+  await expect.poll(() => producer.found(), patient).toMatch(/^ok; failed last at .*NOPERM/);
+  await expect.poll(() => queueDepth(admin, usageQueueName), patient).toBe(1);
+  expect(told.filter((line) => !line.includes('replayed'))).toHaveLength(2);
+});
+
+/** How often SET was called on the server. */
+async function setsOf(admin: RedisClient): Promise<number> {
+  return Number(/cmdstat_set:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0);
+}
