@@ -4,8 +4,9 @@
  */
 import type { Cluster, RedisOptions } from 'ioredis';
 import { Redis } from 'ioredis';
-import { backOff, connectTimeoutMs } from './timing.ts';
 import { openCluster } from './cluster.ts';
+import { leavingReplicas } from './read-only.ts';
+import { connectTimeoutMs } from './timing.ts';
 import { forgetLogin, openLogin, withLogin, type Login } from './login.ts';
 import { tellServer, type RedisLog } from './tell.ts';
 import { checkedServerUrl, type RedisTarget } from './target.ts';
@@ -82,7 +83,6 @@ function openServer(connection: RedisConnection): Redis {
     maxRetriesPerRequest: queues ? null : 0,
     connectionName: connection.connectionName,
     connectTimeout: connectTimeoutMs,
-    retryStrategy: backOff,
     ...(connection.commandTimeoutMs === undefined ? {} : { commandTimeout: connection.commandTimeoutMs }),
   };
   const login = openLogin(connection, connection.log);
@@ -93,13 +93,14 @@ function openServer(connection: RedisConnection): Redis {
   return redis;
 }
 
-/** A connection, and each duplicate of it, that logs in with what is valid when it connects. */
+/** A connection, and each duplicate of it, that logs in with what is valid when it connects, and leaves replicas. */
 class Server extends Redis {
   readonly #login: Login;
 
   constructor(options: RedisOptions, login: Login, url?: string) {
     // Not before the login is in its place. The types know no options without an address; they may be in the options.
-    super(url as string, { ...options, lazyConnect: true });
+    const manners = leavingReplicas(options.maxRetriesPerRequest === null);
+    super(url as string, { ...options, ...manners, lazyConnect: true });
     this.#login = login;
     withLogin(this.options, login);
     this.options.lazyConnect = options.lazyConnect ?? false;

@@ -1,5 +1,10 @@
 import { spawnRedisServer } from '@llmproxy/embedded-redis';
-import { redisClusterForTests, redisForTests, startRedisCluster } from '@llmproxy/real-services';
+import {
+  redisClusterForTests,
+  redisForTests,
+  startRedisCluster,
+  startRedisPair,
+} from '@llmproxy/real-services';
 import { bullPrefix, closeRedis, connectRedis, type RedisClient, type RedisTarget } from '@llmproxy/redis';
 import { Queue } from 'bullmq';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -7,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openUsageConsumer, openUsageProducer, queueDepth, usageQueueName } from './index.ts';
-import type { UsageProducerOptions } from './index.ts';
+import type { UsageProducer, UsageProducerOptions } from './index.ts';
 import { usageEvent } from './usage-event.fixture.ts';
 import type { UsageEvent } from './usage-event.ts';
 
@@ -135,13 +140,8 @@ test('a batch whose handling failed is handled again', async () => {
   await expect.poll(() => handled, patient).toEqual(onceEach(events));
 });
 
-test.each([
-  { kind: 'one server', killable: killableRedis },
-  { kind: 'a cluster', killable: killableCluster },
-])('with Redis killed and restarted while events are pushed, none is lost ($kind)', async ({ killable }) => {
-  const redis = await killable();
-  const handled = await consume(redis);
-  const producer = produce(redis, { batchMax: 10, sendMs: 500 });
+/** Pushes more and more events, and keeps them. */
+function pushing(producer: UsageProducer) {
   const events: UsageEvent[] = [];
   const pushUntil = async (done: () => boolean) => {
     await expect
@@ -154,6 +154,34 @@ test.each([
       }, patient)
       .toBe(true);
   };
+  return { events, pushUntil };
+}
+
+test('through failovers behind a fixed address every event is handled', async () => {
+  const servers = await startRedisPair();
+  onTestFinished(() => servers.stop());
+  const redis = { url: servers.url, cluster: false };
+  const handled = await consume(redis);
+  const producer = produce(redis, { batchMax: 10, sendMs: 500 });
+  const { events, pushUntil } = pushing(producer);
+  for (let failovers = 0; failovers < 3; failovers += 1) {
+    const { sent } = producer.counts();
+    await pushUntil(() => producer.counts().sent > sent + 100);
+    let isDone = false;
+    await Promise.all([servers.failOver().then(() => (isDone = true)), pushUntil(() => isDone)]);
+  }
+  await expect.poll(() => handled.size, patient).toBe(events.length);
+  expect(producer.counts().dropped).toBe(0);
+});
+
+test.each([
+  { kind: 'one server', killable: killableRedis },
+  { kind: 'a cluster', killable: killableCluster },
+])('with Redis killed and restarted while events are pushed, none is lost ($kind)', async ({ killable }) => {
+  const redis = await killable();
+  const handled = await consume(redis);
+  const producer = produce(redis, { batchMax: 10, sendMs: 500 });
+  const { events, pushUntil } = pushing(producer);
   await pushUntil(() => handled.size > 100);
   await Promise.all([redis.kill(), pushUntil(() => producer.counts().spooled > 100)]);
   await Promise.all([redis.restart(), pushUntil(() => producer.counts().sent > 500)]);

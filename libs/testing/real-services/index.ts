@@ -15,4 +15,6 @@ export type { RecordedPlace } from './recorded-statements.ts';
 export { startRedis } from './redis.ts';
 export { startRedisCluster } from './redis-cluster.ts';
 export type { RedisCluster } from './redis-cluster.ts';
+export { startRedisPair } from './redis-pair.ts';
+export type { RedisPair } from './redis-pair.ts';
 export { startServicesForTests } from './services.ts';
