@@ -175,3 +175,14 @@ test('certificates that are replaced are used from the next connection on', asyn
   texts = ours;
   expect(await ask(pool, cipher)).toMatchObject({ Variable_name: 'Ssl_cipher' });
 });
+
+test.each(['127.0.0.1', 'localhost'])(
+  'each connection of a pool over TLS goes to %s, whatever name is verified',
+  async (host) => {
+    const how = tls({ servername: 'store.test' });
+    const pool = open({ url: urlOf('secured', host), tls: how, connectionsMax: 3 });
+    const connections = await Promise.all([pool.connect(), pool.connect(), pool.connect()]);
+    expect(connections).toHaveLength(3);
+    for (const connection of connections) connection.release();
+  },
+);
