@@ -35,6 +35,8 @@ export interface Engine {
   row(row: UsageRow): UsageRow;
   /** What there is of a table; needs no right to create. */
   look(db: Kysely<LedgerDatabase>, table: string): Promise<TableState>;
+  /** Statements that would give this user what inserting asks for and it lacks. */
+  missingGrants(table: string): Promise<string[]>;
   /** Runs `work` on one connection while no other process of any kind migrates this database. */
   exclusively(work: (db: Kysely<LedgerDatabase>) => Promise<void>): Promise<void>;
   /** What the database refused; undefined when trying again may help. */

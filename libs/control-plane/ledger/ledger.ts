@@ -11,6 +11,7 @@ import { postgresEngine } from './engines/postgres.ts';
 import { sqliteEngine } from './engines/sqlite.ts';
 import { migrate } from './migrate.ts';
 import { insertUsageEvents } from './queries/insert-usage-events.ts';
+import { RightsMissing } from './rights-missing.ts';
 import { usageTotals, type UsageTotal, type UsageTotalsQuery } from './queries/usage-totals.ts';
 
 export type LedgerOptions = {
@@ -80,7 +81,10 @@ export function openLedger(options: LedgerOptions): Ledger {
     migrate: upToDate,
     insert: async (events) => {
       await upToDate();
-      const refused = await insertUsageEvents(engine, table, events);
+      const refused = await insertUsageEvents(engine, table, events).catch(async (cause: unknown) => {
+        if (!engine.refusedRights(cause)) throw cause;
+        throw new RightsMissing(`may not write to ${table}`, await engine.missingGrants(table), cause);
+      });
       const [first] = refused;
       if (first !== undefined) {
         throw new EventsRefused(

@@ -65,3 +65,18 @@ test('what may not be created is told as statements, which make the table comple
   await ledger.insert([usageEvent()]);
   expect(await requests(table)).toBe(1);
 });
+
+test('rights that inserting lacks are told as a statement', async () => {
+  const table = freshTable();
+  await using made = open(table, 'root');
+  await made.migrate();
+  await run(`revoke all privileges, grant option from ${writer}@localhost`);
+  await run(`grant select on ${table} to ${writer}@localhost`);
+  await using ledger = open(table);
+  const message = String(await ledger.insert([usageEvent()]).catch((cause: Error) => cause.message));
+  expect(message).toContain(`this user may not write to ${table} (INSERT`);
+  const [, statements = ''] = message.split(' has to run: ');
+  await run(...statements.split(';').filter((text) => text.trim() !== ''));
+  await ledger.insert([usageEvent()]);
+  expect(await requests(table)).toBe(1);
+});

@@ -10,22 +10,10 @@ import { eventColumns } from './migrations/0002-event-columns.ts';
 import { indexes } from './migrations/0003-indexes.ts';
 import { wideColumns } from './migrations/0004-wide-columns.ts';
 import type { Change, Migration } from './migrations/migration.ts';
+import { RightsMissing } from './rights-missing.ts';
 
 const migrations: readonly Migration[] = [usageRecords, eventColumns, indexes, wideColumns];
 const record = 'llmproxy_migrations';
-
-/** Something is missing that this user may not make. The message holds the statements for somebody who may. */
-export class RightsMissing extends Error {
-  constructor(table: string, statements: readonly string[], cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    super(
-      `table ${table} is not complete and this user may not make it so (${why}); who owns it has to run: ` +
-        statements.map((statement) => `${statement};`).join(' '),
-      { cause },
-    );
-    this.name = 'RightsMissing';
-  }
-}
 
 /**
  * @returns the names of the migrations that were done now
@@ -109,7 +97,7 @@ async function makeUp(engine: Engine, db: Kysely<LedgerDatabase>, progress: Prog
     await step.execute(db).catch((cause: unknown) => {
       if (!engine.refusedRights(cause)) throw cause;
       const outstanding = steps.slice(i).map((statement) => textOf(statement, db));
-      throw new RightsMissing(table, outstanding, cause);
+      throw new RightsMissing(`may not complete the table ${table}`, outstanding, cause);
     });
   }
   return left.map(({ name }) => name);

@@ -171,3 +171,29 @@ test('a table that is gone is made again', async () => {
   await later.insert([usageEvent()]);
   expect(await requests(schema, table)).toBe(1);
 });
+
+test.each(['an identity column', 'a sequence of its own'])(
+  'rights that inserting lacks are told as statements, where the number of a row is %s',
+  async (kind) => {
+    const schema = `s_${randomUUID().slice(0, 8)}`;
+    const table = freshTable();
+    await using made = open(owner, { schema, table });
+    await made.migrate();
+    if (kind === 'a sequence of its own') {
+      await run(
+        as(owner),
+        `set search_path = ${schema}; alter table ${table} alter id drop identity;
+         create sequence ${table}_id owned by ${table}.id; alter table ${table} alter id set default nextval('${table}_id')`,
+      );
+    }
+    await using ledger = open(writer, { schema, table });
+    const message = String(await ledger.insert([usageEvent()]).catch((cause: Error) => cause.message));
+    const [lack = '', statements = ''] = message.split(' has to run: ');
+    expect(lack).toBe(
+      `this user may not write to ${table} (permission denied for schema ${schema}); somebody who may`,
+    );
+    await run(as(owner), statements);
+    await ledger.insert([usageEvent()]);
+    expect(await requests(schema, table)).toBe(1);
+  },
+);

@@ -47,6 +47,7 @@ export function mysqlEngine(choice: MysqlChoice): Engine {
     timestamp: utcDatetime,
     row: (row) => ({ ...row, timestamp: utcDatetime(row.timestamp) }),
     look,
+    missingGrants: (table) => grants(db, table),
     exclusively: (work) => locked(db, work),
     refusedFor,
     lostConnection: isMysqlHangUp,
@@ -118,6 +119,17 @@ function refusedFor(cause: unknown): Refusal['for'] | undefined {
     [incorrectValue, checkViolation].includes(errno) ||
     [dataException, integrityViolation].includes(sqlClass);
   return values ? 'values' : undefined;
+}
+
+/** All that inserting asks for: this user cannot see what it lacks. */
+async function grants(db: Kysely<LedgerDatabase>, table: string): Promise<string[]> {
+  const { rows } = await sql<{ place: string; user: string }>`
+    select database() as place, current_user() as user`.execute(db);
+  return rows.map(({ place, user }) => {
+    const [name = '', host = ''] = user.split(/@(?=[^@]*$)/);
+    // \`update\` is what \`on duplicate key update\` asks for, of all columns that are inserted.
+    return `grant insert, update, select (event_id) on \`${place}\`.\`${table}\` to '${name}'@'${host}'`;
+  });
 }
 
 /** `2026-02-03T04:05:06.789Z` → `2026-02-03 04:05:06.789`, which DATETIME takes in every SQL mode. */

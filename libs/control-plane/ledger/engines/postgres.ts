@@ -1,7 +1,8 @@
 import { openPostgresPool, type SqlTls } from '@llmproxy/sql-connections';
 import { Kysely, PostgresDialect, sql, type PostgresPool, type Transaction } from 'kysely';
 import { errorField, type Engine, type LedgerDatabase } from '../engine.ts';
-import type { Column, TableState } from '../migrations/migration.ts';
+import type { TableState } from '../migrations/migration.ts';
+import { look, missingGrants, type Place } from './postgres-catalog.ts';
 
 const statementMs = 30_000;
 const dataException = '22';
@@ -42,6 +43,7 @@ export function postgresEngine({ schema, ...server }: PostgresChoice): Engine {
     timestamp: (iso) => iso,
     row: (row) => row,
     look: (on, table) => (on.isTransaction ? look(on, { schema, table }) : lookAlone(on, { schema, table })),
+    missingGrants: (table) => missingGrants(db, { schema, table }),
     exclusively: async (work) => {
       await unhurried.transaction().execute(async (transaction) => {
         await sql`select pg_advisory_xact_lock(${migrationLock})`.execute(transaction);
@@ -66,47 +68,9 @@ export function postgresEngine({ schema, ...server }: PostgresChoice): Engine {
 const over = (pool: object) =>
   new Kysely<LedgerDatabase>({ dialect: new PostgresDialect({ pool: pool as PostgresPool }) });
 
-interface Place {
-  schema: string | undefined;
-  table: string;
-}
-
 /** In a transaction also where one statement would do: a pooler that allows none tells so here, before any row. */
 const lookAlone = (db: Kysely<LedgerDatabase>, place: Place): Promise<TableState> =>
   db
     .transaction()
     .setAccessMode('read only')
     .execute((transaction: Transaction<LedgerDatabase>) => look(transaction, place));
-
-/** In the catalog itself: information_schema hides what this user has no right to. */
-async function look(on: Kysely<LedgerDatabase>, { schema, table }: Place): Promise<TableState> {
-  // A name without a schema is found as a statement would find it.
-  const oid =
-    schema === undefined
-      ? sql`to_regclass(quote_ident(${table}))::oid`
-      : sql`(select t.oid from pg_class t join pg_namespace n on n.oid = t.relnamespace
-            where n.nspname = ${schema} and t.relname = ${table})`;
-  const found = await sql<{ exists: boolean; hasSchema: boolean }>`
-    select ${oid} is not null as "exists",
-      exists (select from pg_namespace where nspname = coalesce(${schema ?? null}::text, nspname)) as "hasSchema"`.execute(
-    on,
-  );
-  const columns = await sql<Column>`
-    select attname as name, format_type(atttypid, null) as type, null as charset,
-      case when atttypid in ('varchar'::regtype, 'bpchar'::regtype) and atttypmod > 4 then atttypmod - 4 end as width
-    from pg_attribute where attrelid = ${oid} and attnum > 0 and not attisdropped`.execute(on);
-  const indexes = await sql<{ name: string; uniqueColumn: string | null }>`
-    select c.relname as name,
-      case when i.indisunique and i.indisvalid and i.indpred is null and i.indnkeyatts = 1 then a.attname end
-        as "uniqueColumn"
-    from pg_index i join pg_class c on c.oid = i.indexrelid
-      left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-    where i.indrelid = ${oid}`.execute(on);
-  return {
-    exists: found.rows[0]?.exists === true,
-    hasSchema: found.rows[0]?.hasSchema === true,
-    columns: new Map(columns.rows.map((column) => [column.name, column])),
-    indexes: new Set(indexes.rows.map(({ name }) => name)),
-    unique: new Set(indexes.rows.flatMap(({ uniqueColumn }) => uniqueColumn ?? [])),
-  };
-}

@@ -39,6 +39,7 @@ export function sqliteEngine(path: string): Engine {
       is_stream: (row.is_stream ? 1 : 0) as never,
     }),
     look,
+    missingGrants: () => Promise.resolve([]),
     exclusively: (work) => immediately(db, work),
     refusedFor: (cause) => {
       const code = Number(errorField(cause, 'errcode')) & 0xff;
