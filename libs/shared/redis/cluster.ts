@@ -23,6 +23,7 @@ export function openCluster(connection: RedisConnection): Cluster {
       ...credentials,
       ...(isEncrypted ? { tls: {} } : {}),
       connectionName: connection.connectionName,
+      disableClientInfo: true,
       connectTimeout: connectTimeoutMs,
       ...(connection.commandTimeoutMs === undefined ? {} : { commandTimeout: connection.commandTimeoutMs }),
     },

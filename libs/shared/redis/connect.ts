@@ -82,6 +82,7 @@ function openServer(connection: RedisConnection): Redis {
     // 0: a command under way when the connection breaks is rejected then, not after some more attempts.
     maxRetriesPerRequest: queues ? null : 0,
     connectionName: connection.connectionName,
+    disableClientInfo: true, // a user of the ACL without CLIENT SETINFO would be refused with each connection
     connectTimeout: connectTimeoutMs,
     ...(connection.commandTimeoutMs === undefined ? {} : { commandTimeout: connection.commandTimeoutMs }),
   };
