@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { copyFileIn, openKeyCopy, readCopy } from '@llmproxy/key-copy';
 import {
   findKeyRecord,
   followRevocations,
@@ -26,6 +27,7 @@ function configFile(redisUrl: string, provider: object = builtin, redis: object 
       backends: [{ url: 'http://127.0.0.1:9' }],
       redis: { url: redisUrl, ...redis },
       auth: { pipeline: [provider] },
+      data_dir: folder,
     }),
   );
   return path;
@@ -84,7 +86,10 @@ test('a new key is printed once, alone on stdout, and only its hash is stored', 
     allowed_models: ['gpt-4o', 'llama-*'],
     total_quota: 1000,
   });
-  for (const name of await redis.keys('*')) expect(name + (await redis.get(name))).not.toContain(secret);
+  for (const name of await redis.keys('lp:keys:*')) {
+    const value = name === 'lp:keys:changes' ? await redis.hgetall(name) : await redis.get(name);
+    expect(name + JSON.stringify(value)).not.toContain(secret);
+  }
 });
 
 test('whoever adds a key that no provider would know is told', async () => {
@@ -157,7 +162,7 @@ test('a record that is damaged can be removed', async () => {
   const { config, redis } = await setUp();
   await redis.set(`lp:keys:${'f'.repeat(64)}`, 'damaged');
   expect((await keys(config, 'remove', 'f'.repeat(32))).code).toBe(0);
-  expect(await redis.dbsize()).toBe(0);
+  expect((await keys(config, 'list', '--json')).results).toEqual([]);
 });
 
 test('two keys of one name are told apart by their ids only', async () => {
@@ -213,4 +218,44 @@ test('no key is entrusted to a Redis that may evict it, but what takes a right a
   expect(await findKeyRecord(redis, sha256)).toBeUndefined();
   const allowed = configFile(server.url, builtin, { allow_eviction: true });
   expect((await keys(allowed, 'add', '--name', 'other')).code).toBe(0);
+});
+
+test('keys that Redis has lost are restored from the copy, or removed for good, and none that was removed comes back', async () => {
+  const { config, redis } = await setUp();
+  const folder = dirname(config);
+  const [lost, unwanted, removed] = [
+    await added(config, '--name', 'lost'),
+    await added(config, '--name', 'unwanted'),
+    await added(config, '--name', 'removed'),
+  ];
+  const target = { url: (JSON.parse(readFileSync(config, 'utf8')) as { redis: { url: string } }).redis.url };
+  const keeper = openKeyCopy({
+    redis: target,
+    path: copyFileIn(folder),
+    evicts: () => false,
+    intervalMs: 20,
+    onRestored: () => undefined,
+    onRemovedAgain: () => undefined,
+    onDoubt: () => undefined,
+    onDiskProblem: () => undefined,
+  });
+  await vi.waitUntil(async () => (await readCopy(copyFileIn(folder)))?.records.size === 3, {
+    timeout: 10_000,
+  });
+  await keeper.close();
+  const moved = join(folder, 'moved.json');
+  copyFileSync(copyFileIn(folder), moved);
+  await keys(config, 'remove', removed.id);
+  for (const { sha256 } of [lost, unwanted]) await redis.del(`lp:keys:${sha256}`);
+  await expect(keys(config, 'disable', lost.id)).rejects.toThrow(/no key has the id/);
+  expect((await keys(config, 'remove', 'unwanted')).notes).toContain(unwanted.id);
+  await expect(keys(config, 'restore', 'nobody')).rejects.toThrow('the copy has no key "nobody"');
+  await expect(keys(config, 'restore', '--from', join(folder, 'nowhere'))).rejects.toThrow(
+    /there is no .*nowhere/,
+  );
+  const { code, results, notes } = await keys(config, 'restore', '--from', moved);
+  expect({ code, results }).toEqual({ code: 0, results: [`${lost.id} "lost"`] });
+  expect(notes).toMatch(/^1 restored/);
+  const { results: listed } = await keys(config, 'list', '--json');
+  expect(listed.map((line) => (JSON.parse(line) as { name: string }).name)).toEqual(['lost']);
 });

@@ -1,4 +1,4 @@
-/** `llmproxy keys add|list|disable|enable|remove`: the keys of the built-in store. */
+/** `llmproxy keys add|list|disable|enable|remove|restore`: the keys of the built-in store. */
 import { parseArgs } from 'node:util';
 import type { Config } from '@llmproxy/config';
 import {
@@ -19,6 +19,7 @@ import {
   redactRedisUrl,
   type RedisClient,
 } from '@llmproxy/redis';
+import { copiedKeys, restoreArguments, restoreKeys, restoreOptions } from './key-copy.ts';
 import { configOf } from './config-of.ts';
 import { keyTable } from './key-table.ts';
 import { newRecord, newSecret } from './new-key.ts';
@@ -30,7 +31,9 @@ const usage = `usage: llmproxy keys add --name NAME [-c FILE] [--user ID] [--mod
                          [--allowed-ips CIDR,…] [--denied-ips CIDR,…]
                          [--rps N] [--burst N] [--rpm N] [--tpm N] [--max-concurrent N]
        llmproxy keys list [-c FILE] [--json]
-       llmproxy keys disable|enable|remove ID|NAME [-c FILE]`;
+       llmproxy keys disable|enable ID|NAME [-c FILE]
+       llmproxy keys remove ID|NAME [-c FILE] [--from COPY]
+       llmproxy keys restore [ID|NAME]… [-c FILE] [--from COPY]`;
 
 const text = { type: 'string' } as const;
 const common = { config: { type: 'string', short: 'c' } } as const;
@@ -71,6 +74,8 @@ export async function keysCommand([action, ...args]: string[], out: Output = ter
     case 'enable':
     case 'remove':
       return changeOne(action, args, out);
+    case 'restore':
+      return restore(args, out);
     default:
       out.note(usage);
       return 2;
@@ -116,9 +121,9 @@ async function list(args: string[], out: Output): Promise<number> {
 const done = { disable: 'disabled', enable: 'enabled', remove: 'removed' } as const;
 
 async function changeOne(action: keyof typeof done, args: string[], out: Output): Promise<number> {
-  const { values, positionals } = parseArgs({ args, options: common, allowPositionals: true });
+  const { values, positionals } = parseArgs({ args, options: restoreOptions, allowPositionals: true });
   const [wanted] = positionals;
-  if (wanted === undefined || positionals.length > 1) {
+  if (wanted === undefined || positionals.length > 1 || (values.from !== undefined && action !== 'remove')) {
     out.note(usage);
     return 2;
   }
@@ -126,7 +131,7 @@ async function changeOne(action: keyof typeof done, args: string[], out: Output)
   const sha256 = await onRedis(config, async (redis) => {
     const refusal = await refusalOf(config, redis);
     if (refusal !== undefined && action === 'enable') throw new Error(refusal);
-    const found = theOne(await allKeys(redis), wanted);
+    const found = theOne(await keysFor(action, { redis, config, from: values.from }), wanted);
     const status = action === 'enable' ? 'active' : 'disabled';
     const isThere =
       action === 'remove'
@@ -157,6 +162,30 @@ async function allKeys(redis: RedisClient): Promise<StoredKey[]> {
   const keys: StoredKey[] = [];
   for await (const key of listKeyRecords(redis)) keys.push(key);
   return keys;
+}
+
+async function restore(args: string[], out: Output): Promise<number> {
+  const { config: path, from, wanted } = restoreArguments(args);
+  const config = configOf(path);
+  const restored = await onRedis(config, async (redis) =>
+    restoreKeys(redis, await copiedKeys(config, from), wanted, out),
+  );
+  out.note(`${restored} restored; what is there, or was removed, is left as it is`);
+  return 0;
+}
+
+interface Place {
+  redis: RedisClient;
+  config: Config;
+  from: string | undefined;
+}
+
+/** A key that Redis has lost can still be removed, so that nobody restores it. */
+async function keysFor(action: keyof typeof done, { redis, config, from }: Place): Promise<StoredKey[]> {
+  const keys = await allKeys(redis);
+  if (action !== 'remove') return keys;
+  const known = new Set(keys.map(({ sha256 }) => sha256));
+  return [...keys, ...(await copiedKeys(config, from)).filter(({ sha256 }) => !known.has(sha256))];
 }
 
 /** The hash of the key with this id, or else of the only one with this name. */
@@ -200,8 +229,8 @@ async function onRedis<T>(config: Config, work: (redis: RedisClient) => Promise<
 }
 
 /** With the key goes the count of what it used: nobody else would ever delete it. */
-async function removeKey(redis: RedisClient, sha256: string): Promise<boolean> {
-  const isRemoved = await removeKeyRecord(redis, sha256);
+async function removeKey(redis: RedisClient, sha256: string): Promise<true> {
+  await removeKeyRecord(redis, sha256);
   await redis.del(limitKeys.quota(`k:${keyIdOfHash(sha256)}`));
-  return isRemoved;
+  return true;
 }

@@ -12,6 +12,7 @@ const usage = `llmproxy: the gateway in front of LLM servers
   llmproxy keys add --name NAME -c FILE      a new key in the built-in store; it is printed once
   llmproxy keys list -c FILE                 the keys of the built-in store
   llmproxy keys disable|enable|remove ID|NAME -c FILE
+  llmproxy keys restore [ID|NAME]… -c FILE   puts back what Redis has lost, from a scheduler's copy
   llmproxy dead-letters list -c FILE         usage events that a reporter did not take after all retries
   llmproxy dead-letters replay -c FILE       deliver them again  [--reporter NAME]
   llmproxy version | help

@@ -1,6 +1,6 @@
 import type { ProbeOutcome } from '@llmproxy/health';
 import type { SweepEvents } from '@llmproxy/quota-reset';
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** Registers the series about probes; the returned function counts one. */
 export function probeMetrics(registry: Registry): (outcome: ProbeOutcome) => void {
@@ -38,4 +38,24 @@ export function limitMetrics(registry: Registry): SweepEvents {
     registers,
   });
   return { onReaped: (leases) => reaped.inc(leases), onReset: () => resets.inc() };
+}
+
+/** Registers the series about keys of the built-in store; `onRestored` counts keys. */
+export function keyMetrics(registry: Registry, inDoubt: () => number): { onRestored(keys: number): void } {
+  const registers = [registry];
+  const restored = new Counter({
+    name: 'llmproxy_keys_restored_total',
+    help: 'Keys of the built-in store that Redis had lost and the scheduler put back.',
+    registers,
+  });
+  new Gauge({
+    name: 'llmproxy_keys_in_doubt',
+    help: 'Keys that are missing from Redis and not put back: they may have been removed or disabled before.',
+    aggregator: 'max',
+    registers,
+    collect() {
+      this.set(inDoubt());
+    },
+  });
+  return { onRestored: (keys) => restored.inc(keys) };
 }

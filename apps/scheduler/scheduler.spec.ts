@@ -1,7 +1,9 @@
 import { play, startFakeBackend } from '@llmproxy/fake-backend';
 import { limitKeys, transact } from '@llmproxy/limit-state';
-import { redisForTests } from '@llmproxy/real-services';
+import { redisForTests, startRedis } from '@llmproxy/real-services';
 import { readVerdicts } from '@llmproxy/health-verdicts';
+import { copyFileIn, readCopy } from '@llmproxy/key-copy';
+import { findKeyRecord, hashOfKey, storeKeyRecord } from '@llmproxy/key-store';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -38,6 +40,7 @@ async function startScheduler(config: string, env: Record<string, string> = {}) 
   const main = new URL('./main.ts', import.meta.url);
   const child = fork(main, ['--config', path, '--management-listen', `unix:${socket}`], {
     execArgv: [],
+    cwd: folder,
     env: { ...process.env, LLMPROXY_REDIS_URL: redisUrl, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
@@ -170,4 +173,32 @@ test.each([
   const { child, output } = await startScheduler(config, env);
   expect(await once(child, 'close')).toEqual([78, null]);
   expect(output()).toContain(told);
+});
+
+test('it puts keys back that Redis has lost, and tells of those it is not sure of', async () => {
+  const server = await startRedis(); // of our own: messages cross the logical databases that specs share
+  const redis = connectRedis({ url: server.url, connectionName: 'spec', whenDown: 'queue' });
+  cleanups.push(
+    () => server.stop(),
+    () => closeRedis(redis),
+  );
+  const sha256 = hashOfKey('sk-canary-0123456789');
+  const { child, socket, output } = await startScheduler('backends: [{ url: "http://127.0.0.1:9" }]', {
+    LLMPROXY_REDIS_URL: server.url,
+  });
+  await untilReady(child);
+  const times = { created_at: '2026-01-15T00:00:00Z', updated_at: '2026-01-15T00:00:00Z' };
+  await storeKeyRecord(redis, sha256, { name: 'ci', masked_key: 'sk-c***6789', status: 'active', ...times });
+  await until(async () => (await readCopy(copyFileIn(join(folder, 'data'))))?.records.has(sha256) ?? false);
+  await redis.flushall();
+  await until(async () => (await findKeyRecord(redis, sha256)) !== undefined);
+  expect((await ask(socket, '/metrics')).text).toContain('llmproxy_keys_restored_total 1\n');
+  await until(() => output().includes('Redis had lost keys; they are restored'));
+  const latest = async () => (await readCopy(copyFileIn(join(folder, 'data'))))?.latest;
+  await until(async () => (await latest()) === (await redis.hget('lp:keys:changes', 'latest')));
+  await redis.del(`lp:keys:${sha256}`);
+  await until(async () => (await ask(socket, '/readyz?verbose')).text.includes('[-]keys 1 keys are missing'));
+  expect((await ask(socket, '/metrics')).text).toContain('llmproxy_keys_in_doubt 1\n');
+  expect((await ask(socket, '/readyz')).status).toBe(200);
+  expect(output()).not.toContain('sk-canary');
 });

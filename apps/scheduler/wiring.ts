@@ -1,9 +1,10 @@
 /** The scheduler's parts, put together: config → health checks, care for limits, and a listener for operators. */
 import type { Config } from '@llmproxy/config';
-import { openHealthChecks, type ProbeRules } from '@llmproxy/health';
+import { openHealthChecks, type HealthChecks, type ProbeRules } from '@llmproxy/health';
 import { openEvictionWatch, type RedisTarget } from '@llmproxy/redis';
 import { serveManagement, watchEventLoopLag, type Logger, type Readiness } from '@llmproxy/telemetry';
 import { Registry } from 'prom-client';
+import { openKeys } from './keys.ts';
 import { openLimits } from './limits.ts';
 import { probeMetrics } from './metrics.ts';
 
@@ -23,19 +24,45 @@ export interface SchedulerOptions {
 }
 
 /** @throws Error when the management address is taken */
-export async function openScheduler({
-  config,
-  redis,
-  log,
-  managementListen,
-}: SchedulerOptions): Promise<Scheduler> {
+export async function openScheduler(options: SchedulerOptions): Promise<Scheduler> {
+  const { config, redis, log, managementListen } = options;
   const registry = new Registry();
   watchEventLoopLag(registry);
   const eviction = openEvictionWatch(
     { ...redis, connectionName: 'llmproxy-scheduler' },
     { allowed: config.redis.allow_eviction, log: (level, message) => log[level](message) },
   );
-  const checks = openHealthChecks({
+  const evicts = () => eviction.latest()?.reach === 'anything';
+  const keys = openKeys({ registry, config, redis, log, evicts });
+  const checks = openChecks(options, registry);
+  const limits = openLimits({ registry, redis, log });
+  const ready = (): Readiness => ({
+    ok: checks.isWell() && limits.isWell() && eviction.refusal() === undefined,
+    checks: {
+      health: checks.found(),
+      limits: limits.found(),
+      eviction: eviction.found(),
+      keys: keys.found(),
+    },
+  });
+  const metrics = () => registry.metrics();
+  const snapshot = () => registry.getMetricsAsJSON();
+  const management =
+    managementListen === undefined
+      ? undefined
+      : await serveManagement({ listen: managementListen, ready, metrics, snapshot });
+  return {
+    management: management?.address,
+    start: async () => void (await Promise.all([checks.start(), limits.start()])),
+    close: async () => {
+      await Promise.all([checks.close(), limits.close(), keys.close(), eviction.close()]);
+      await management?.close();
+    },
+  };
+}
+
+function openChecks({ config, redis, log }: SchedulerOptions, registry: Registry): HealthChecks {
+  return openHealthChecks({
     redis,
     backends: config.health_check.enabled ? config.backends.map(probedBackend) : [],
     rules: rulesOf(config.health_check),
@@ -50,25 +77,6 @@ export async function openScheduler({
     },
     log: (level, message) => log[level](message),
   });
-  const limits = openLimits({ registry, redis, log });
-  const ready = (): Readiness => ({
-    ok: checks.isWell() && limits.isWell() && eviction.refusal() === undefined,
-    checks: { health: checks.found(), limits: limits.found(), eviction: eviction.found() },
-  });
-  const metrics = () => registry.metrics();
-  const snapshot = () => registry.getMetricsAsJSON();
-  const management =
-    managementListen === undefined
-      ? undefined
-      : await serveManagement({ listen: managementListen, ready, metrics, snapshot });
-  return {
-    management: management?.address,
-    start: async () => void (await Promise.all([checks.start(), limits.start()])),
-    close: async () => {
-      await Promise.all([checks.close(), limits.close(), eviction.close()]);
-      await management?.close();
-    },
-  };
 }
 
 function probedBackend({ name, url, headers, credential }: Config['backends'][number]) {

@@ -44,6 +44,15 @@ export const KeyRecord = z.strictObject({
 });
 export type KeyRecord = z.output<typeof KeyRecord>;
 
+// First in the text, where scripts look for it; a record begins with its name.
+const removedHead = '{"removed_at":';
+
+/** What stands in place of a record that was removed: nothing may ever be stored there again. */
+export const removedText = (nowMs: number): string => `${removedHead}"${new Date(nowMs).toISOString()}"}`;
+
+/** Whether this is the text of a removed key. */
+export const isRemovedText = (text: string): boolean => text.startsWith(removedHead);
+
 /** What a store holds of a key cannot be read. The message says what is wrong, without a value. */
 export class UnreadableKey extends Error {}
 

@@ -10,12 +10,17 @@ import {
   keyIdOfHash,
   listKeyRecords,
   maskKey,
+  nameLatestChange,
   publishRevocation,
+  readChanges,
+  removedKeptMs,
   removeKeyRecord,
+  restoreKeyRecord,
   storeKeyRecord,
   type KeyRecord,
   type StoredKey,
 } from './index.ts';
+import { asChange } from './changes.ts';
 
 const secret = 'sk-llmproxy-aaaabbbbccccddddeeeeffffgggghhhh';
 const sha256 = hashOfKey(secret);
@@ -75,7 +80,7 @@ test('what was stored is found as it was, under a name that tells nothing of the
   });
   await storeKeyRecord(redis, sha256, stored);
   expect(await findKeyRecord(redis, sha256)).toEqual(stored);
-  expect(await redis.keys('*')).toEqual([`lp:keys:${sha256}`]);
+  expect((await redis.keys('*')).toSorted()).toEqual(['lp:keys:changes', `lp:keys:${sha256}`]);
   expect(await redis.get(`lp:keys:${sha256}`)).not.toContain(secret);
   expect(await findKeyRecord(redis, hashOfKey('sk-unknown'))).toBeUndefined();
 });
@@ -206,7 +211,7 @@ test('a change does not bring a removed key back', async () => {
   });
   expect(await removal).toBe(true);
   expect(changed).toBeUndefined();
-  expect(await redis.dbsize()).toBe(0);
+  expect(await findKeyRecord(redis, sha256)).toBeUndefined();
 });
 
 test('the list holds every key once, the unreadable ones with the reason', async () => {
@@ -246,4 +251,59 @@ test('on a Redis Cluster keys lie on all its servers, and every change is heard 
   const words = [...hashes, first, first].map(keyIdOfHash).toSorted();
   await vi.waitUntil(() => heard.length >= words.length);
   expect(heard.toSorted()).toEqual(words);
+});
+
+test('a removed key is gone for good: unknown, not listed, neither changed nor stored nor restored again', async () => {
+  const { redis } = await openRedis();
+  await storeKeyRecord(redis, sha256, record());
+  expect(await removeKeyRecord(redis, sha256)).toBe(true);
+  expect(await removeKeyRecord(redis, sha256)).toBe(false);
+  expect(await findKeyRecord(redis, sha256)).toBeUndefined();
+  expect(await changeKeyRecord(redis, sha256, (before) => before)).toBeUndefined();
+  await expect(storeKeyRecord(redis, sha256, record())).rejects.toThrow('this key was removed');
+  expect(await restoreKeyRecord(redis, sha256, JSON.stringify(record()))).toBe(false);
+  expect((await listKeyRecords(redis).next()).done).toBe(true);
+  const keptMs = await redis.pttl(`lp:keys:${sha256}`);
+  expect(keptMs).toBeGreaterThan(removedKeptMs - 60_000);
+});
+
+test('a lost record is put back as it was, and only where there is none', async () => {
+  const { redis } = await openRedis();
+  const text = JSON.stringify(record());
+  expect(await restoreKeyRecord(redis, sha256, text)).toBe(true);
+  expect(await findKeyRecord(redis, sha256)).toEqual(record());
+  expect(await restoreKeyRecord(redis, sha256, JSON.stringify(record({ status: 'disabled' })))).toBe(false);
+  expect(await findKeyRecord(redis, sha256)).toEqual(record());
+});
+
+test('each change is under way before it is made, and the latest after, under a name that never comes back', async () => {
+  const { redis } = await openRedis();
+  expect(await readChanges(redis)).toEqual({ areUnderWay: false, latest: undefined });
+  await nameLatestChange(redis);
+  const names = new Set<string | undefined>();
+  const settled = async () => {
+    const { areUnderWay, latest } = await readChanges(redis);
+    names.add(latest);
+    return !areUnderWay;
+  };
+  expect(await settled()).toBe(true);
+  await storeKeyRecord(redis, sha256, record());
+  expect(await settled()).toBe(true);
+  await changeKeyRecord(redis, sha256, (before) => ({ ...before, status: 'disabled' }));
+  expect(await settled()).toBe(true);
+  await removeKeyRecord(redis, sha256);
+  expect(await settled()).toBe(true);
+  expect(names.size).toBe(4);
+  expect(names).not.toContain(undefined);
+  // Of two at once the quick one is done while the slow one may still be made.
+  let finish = (): void => undefined;
+  const slow = asChange(redis, () => new Promise<void>((resolve) => (finish = resolve)));
+  await vi.waitUntil(async () => !(await settled()));
+  await asChange(redis, () => Promise.resolve());
+  expect(await settled()).toBe(false);
+  finish();
+  await slow;
+  expect(await settled()).toBe(true);
+  await expect(asChange(redis, () => Promise.reject(new Error('died')))).rejects.toThrow('died');
+  expect(await settled()).toBe(false);
 });

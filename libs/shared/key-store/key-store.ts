@@ -1,11 +1,19 @@
 /**
  * The built-in store: `lp:keys:<64 hex digits of the key's SHA-256>` → the key's record as JSON. The secret itself is
- * kept nowhere. A change and the word of it are one transaction: no gateway hears of what did not happen, and none
- * misses what did for longer than its cache lives.
+ * kept nowhere. A change and the word of it are one script: no gateway hears of what did not happen, and none misses
+ * what did for longer than its cache lives. A removed key leaves a note in its place, for secrets are never used twice:
+ * a record that is missing without one was lost, and may be restored.
  */
 import { Cluster, type Redis } from 'ioredis';
 import { keyIdOfHash } from './key-identity.ts';
-import { checkedKeyRecord, parseKeyRecord, type KeyRecord } from './key-record.ts';
+import { asChange } from './changes.ts';
+import {
+  checkedKeyRecord,
+  isRemovedText,
+  parseKeyRecord,
+  removedText,
+  type KeyRecord,
+} from './key-record.ts';
 import { keysChannel } from './revocations.ts';
 
 const recordKey = (sha256: string): string => `${keysChannel}:${sha256}`;
@@ -18,10 +26,18 @@ export type StoredKey = { readonly sha256: string } & (
   { readonly record: KeyRecord } | { readonly record: undefined; readonly unreadable: string }
 );
 
+// KEYS[1] the record · ARGV its new text, channel, message · reply 0 when a note says that the key was removed
+const storeScript = `
+local now = redis.call('GET', KEYS[1])
+if now and string.sub(now, 1, 14) == '{"removed_at":' then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('PUBLISH', ARGV[2], ARGV[3])
+return 1`;
+
 /**
  * Writes a record, new or in place of another, and tells the gateways.
  * @param sha256 of the key, 64 hex digits in lower case
- * @throws Error when the record or the hash is malformed, or Redis cannot be reached
+ * @throws Error when the record or the hash is malformed, the key was removed, or Redis cannot be reached
  */
 export async function storeKeyRecord(
   redis: Redis | Cluster,
@@ -29,18 +45,48 @@ export async function storeKeyRecord(
   record: KeyRecord,
 ): Promise<void> {
   const json = JSON.stringify(checkedKeyRecord(record));
-  const transaction = redis.multi().set(recordKey(checkedHash(sha256)), json);
-  await repliesOf(transaction.publish(keysChannel, wordOf(sha256)).exec());
+  const key = recordKey(checkedHash(sha256));
+  const isStored = await asChange(redis, () =>
+    redis.eval(storeScript, 1, key, json, keysChannel, wordOf(sha256)),
+  );
+  if (isStored !== 1) throw new Error('this key was removed, which is for good: make a new one');
 }
 
+/** How long the note of a removal is kept in Redis. */
+export const removedKeptMs = 90 * 24 * 60 * 60 * 1000;
+
+// KEYS[1] the record · ARGV the note of its removal, its time to live in ms, channel, message · reply 1 when it was there
+const removeScript = `
+local was = redis.call('GET', KEYS[1])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('PUBLISH', ARGV[3], ARGV[4])
+if was and string.sub(was, 1, 14) ~= '{"removed_at":' then return 1 end
+return 0`;
+
 /**
- * Removes a record and tells the gateways; false when there was none.
+ * Removes a record for good and tells the gateways; false when there was none, of which a note is left all the same.
  * @throws Error when Redis cannot be reached
  */
 export async function removeKeyRecord(redis: Redis | Cluster, sha256: string): Promise<boolean> {
-  const transaction = redis.multi().del(recordKey(checkedHash(sha256)));
-  const [removed] = await repliesOf(transaction.publish(keysChannel, wordOf(sha256)).exec());
-  return removed === 1;
+  const key = recordKey(checkedHash(sha256));
+  const note = removedText(Date.now());
+  const was = await asChange(redis, () =>
+    redis.eval(removeScript, 1, key, note, removedKeptMs, keysChannel, wordOf(sha256)),
+  );
+  return was === 1;
+}
+
+/**
+ * Puts a record that Redis has lost back, as it was; false when there is one, or a note that it was removed. It is no
+ * change, and not published as one: whoever remembers the key as unknown does so for a moment only.
+ * @throws Error when Redis cannot be reached
+ */
+export async function restoreKeyRecord(
+  redis: Redis | Cluster,
+  sha256: string,
+  text: string,
+): Promise<boolean> {
+  return (await redis.set(recordKey(checkedHash(sha256)), text, 'NX')) === 'OK';
 }
 
 /**
@@ -49,7 +95,7 @@ export async function removeKeyRecord(redis: Redis | Cluster, sha256: string): P
  */
 export async function findKeyRecord(redis: Redis | Cluster, sha256: string): Promise<KeyRecord | undefined> {
   const json = await redis.get(recordKey(checkedHash(sha256)));
-  return json === null ? undefined : parseKeyRecord(json);
+  return json === null || isRemovedText(json) ? undefined : parseKeyRecord(json);
 }
 
 // Replaces a record that is still the one that was read, and tells the gateways.
@@ -73,12 +119,13 @@ export async function changeKeyRecord(
   const key = recordKey(checkedHash(sha256));
   for (let attempt = 0; attempt < changeAttemptsMax; attempt++) {
     const before = await redis.get(key);
-    if (before === null) return undefined;
+    if (before === null || isRemovedText(before)) return undefined;
     const record = checkedKeyRecord(change(parseKeyRecord(before)));
     const after = JSON.stringify(record);
-    if ((await redis.eval(replaceScript, 1, key, before, after, keysChannel, wordOf(sha256))) === 1) {
-      return record;
-    }
+    const isReplaced = await asChange(redis, () =>
+      redis.eval(replaceScript, 1, key, before, after, keysChannel, wordOf(sha256)),
+    );
+    if (isReplaced === 1) return record;
   }
   throw new Error('others keep changing this key; try again');
 }
@@ -88,6 +135,19 @@ export async function changeKeyRecord(
  * @throws Error when Redis cannot be reached
  */
 export async function* listKeyRecords(redis: Redis | Cluster): AsyncGenerator<StoredKey, void, undefined> {
+  for await (const { sha256, text } of scanKeyTexts(redis)) {
+    if (!isRemovedText(text)) yield storedKey(sha256, text);
+  }
+}
+
+/** What lies under the name of a key: a record, or the note that it was removed. */
+export interface KeyText {
+  readonly sha256: string;
+  readonly text: string;
+}
+
+/** The same as it is stored, notes of removed keys included. */
+export async function* scanKeyTexts(redis: Redis | Cluster): AsyncGenerator<KeyText, void, undefined> {
   const nodes = redis instanceof Cluster ? redis.nodes('master') : [redis];
   const seen = new Set<string>(); // SCAN may repeat itself, and a slot may move while we read
   for (const node of nodes) {
@@ -96,18 +156,28 @@ export async function* listKeyRecords(redis: Redis | Cluster): AsyncGenerator<St
       const hashes = names.map((name) => name.slice(recordKey('').length));
       const fresh = hashes.filter((sha256) => sha256Form.test(sha256) && !seen.has(sha256));
       for (const sha256 of fresh) seen.add(sha256);
-      for (const found of await Promise.all(fresh.map((sha256) => storedKey(redis, sha256)))) {
-        if (found !== undefined) yield found;
-      }
+      yield* await readKeyTexts(redis, fresh);
     }
   }
 }
 
-async function storedKey(redis: Redis | Cluster, sha256: string): Promise<StoredKey | undefined> {
-  const json = await redis.get(recordKey(sha256));
-  if (json === null) return undefined;
+/** What is stored of these keys; of those that are missing, nothing. */
+export async function readKeyTexts(redis: Redis | Cluster, hashes: readonly string[]): Promise<KeyText[]> {
+  const found: KeyText[] = [];
+  for (let start = 0; start < hashes.length; start += scanCount) {
+    const some = hashes.slice(start, start + scanCount);
+    const texts = await Promise.all(some.map((sha256) => redis.get(recordKey(sha256))));
+    for (const [index, sha256] of some.entries()) {
+      const text = texts[index];
+      if (typeof text === 'string') found.push({ sha256, text });
+    }
+  }
+  return found;
+}
+
+function storedKey(sha256: string, text: string): StoredKey {
   try {
-    return { sha256, record: parseKeyRecord(json) };
+    return { sha256, record: parseKeyRecord(text) };
   } catch (cause) {
     return { sha256, record: undefined, unreadable: cause instanceof Error ? cause.message : String(cause) };
   }
@@ -119,12 +189,4 @@ const wordOf = (sha256: string): string => JSON.stringify({ keyId: keyIdOfHash(s
 function checkedHash(sha256: string): string {
   if (!sha256Form.test(sha256)) throw new Error('a key is stored under its SHA-256 in 64 hex digits');
   return sha256;
-}
-
-async function repliesOf(
-  execution: Promise<[error: Error | null, result: unknown][] | null>,
-): Promise<unknown[]> {
-  const replies = (await execution) ?? [];
-  for (const [error] of replies) if (error) throw error;
-  return replies.map(([, result]) => result);
 }
