@@ -23,6 +23,8 @@ const verified: Readonly<Record<string, Verify>> = {
 
 const fileWords = { sslrootcert: 'ca_file', sslcert: 'cert_file', sslkey: 'key_file' } as const;
 const understood = new Set(['sslmode', ...Object.keys(fileWords)]);
+/** Words of the driver for MySQL; all others would be passed over, or mean something else than here. */
+const mysqlWords = new Set(['socketPath', 'localAddress', 'compress', 'enableCleartextPlugin']);
 /** Words of libpq or of the driver that would be passed over, or mean something else than here. */
 const notHonoured = /^(ssl|uselibpqcompat$|channel_binding$|target_session_attrs$|gssencmode$)/;
 
@@ -53,7 +55,7 @@ export const dsnWordOf = (setting: string): string =>
 export function checkDatabaseTls(entry: Entry, at: Path): Finding[] {
   const words = entry.driver === 'postgres' ? wordsOf(entry.dsn ?? '') : new Map<string, string>();
   return [
-    ...strangeWords(words, at),
+    ...(entry.driver === 'mysql' ? strangeMysqlWords(entry, at) : strangeWords(words, at)),
     ...twice(entry, words, at),
     ...modeProblems(entry, at),
     ...halfOfPair(words, at),
@@ -77,14 +79,22 @@ function strangeWords(words: ReadonlyMap<string, string>, at: Path): Finding[] {
   return found;
 }
 
+/** What the driver would not look at, or, with `ssl`, verify no name by. */
+function strangeMysqlWords({ dsn = '' }: Entry, at: Path): Finding[] {
+  const strange = [...wordsOf(dsn).keys()].filter((word) => !mysqlWords.has(word));
+  return strange.map((word) => {
+    const cure = /ssl|tls/i.test(word) ? 'write the settings sslmode and tls' : 'remove it';
+    return {
+      path: [...at, 'dsn'],
+      message: `${word} is not something that this version can honour: ${cure}`,
+    };
+  });
+}
+
 /** What the `dsn` says already. */
 function twice(entry: Entry, words: ReadonlyMap<string, string>, at: Path): Finding[] {
   const fileWord = Object.keys(fileWords).find((word) => words.has(word));
-  const ofDriver = entry.driver === 'mysql' && wordsOf(entry.dsn ?? '').has('ssl') ? 'ssl' : undefined;
-  const said = {
-    tls: fileWord ?? ofDriver,
-    sslmode: words.has('sslmode') ? 'sslmode' : ofDriver,
-  };
+  const said = { tls: fileWord, sslmode: words.has('sslmode') ? 'sslmode' : undefined };
   return (['tls', 'sslmode'] as const).flatMap((setting): Finding[] => {
     const word = said[setting];
     if (word === undefined || entry[setting] === undefined) return [];
