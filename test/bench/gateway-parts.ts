@@ -3,14 +3,19 @@ import { promisify } from 'node:util';
 import { startEmbeddedRedis } from '@llmproxy/embedded-redis';
 import type { Children } from './children.ts';
 
-/** Builds the gateway's bundle, from nx's cache when nothing has changed. @throws Error when it does not build; the output was said */
-export async function buildGateway(repoRoot: string, say: (line: string) => void): Promise<void> {
-  say('building the gateway …');
-  const nx = ['node_modules/.bin/nx', 'run', '@llmproxy/gateway:build'];
+/** Builds the bundles of apps, from nx's cache when nothing has changed. @throws Error when one does not build; the output was said */
+export async function buildApps(
+  repoRoot: string,
+  apps: readonly string[],
+  say: (line: string) => void,
+): Promise<void> {
+  say(`building ${apps.join(', ')} …`);
+  const projects = apps.map((app) => `@llmproxy/${app}`).join(',');
+  const nx = ['node_modules/.bin/nx', 'run-many', '-t', 'build', '-p', projects];
   const env = { ...process.env, NX_DAEMON: 'false' };
   await promisify(execFile)(process.execPath, nx, { cwd: repoRoot, env }).catch((cause: Error) => {
     say(cause.message);
-    throw new Error('the gateway does not build (its output is above)', { cause });
+    throw new Error('it does not build (the output is above)', { cause });
   });
 }
 

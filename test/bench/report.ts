@@ -1,5 +1,6 @@
 /** docs/benchmarks.md, written from one run. */
-import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { availableParallelism } from 'node:os';
+import { machine, table } from './markdown.ts';
 import { stolenMax, triesMax, type Disturbance, type Windows } from './quiet.ts';
 import type { Settings } from './settings.ts';
 import { backendUse, generatorUse } from './summary.ts';
@@ -21,12 +22,6 @@ export interface Run {
 }
 
 const num = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : '–');
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const rule = line(head.map((_, column) => (column === 0 ? '---' : '---:')));
-  return [line(head), rule, ...rows.map(line)].join('\n');
-}
 
 type Pick = (summary: Summary) => number;
 
@@ -168,12 +163,6 @@ function rounds(run: Run): string {
     list(s.measured.halfLoad?.through.map((r) => r.ttft.p99) ?? [], 2),
   ]);
   return table(['', 'µs/request', 'µs/chunk', 'half-load TTFT p50 ms', 'p99 ms'], rows);
-}
-
-function machine(): string {
-  const model = cpus()[0]?.model.trim() ?? 'unknown CPU';
-  const gigabytes = (totalmem() / 1024 ** 3).toFixed(0);
-  return `${availableParallelism()} cores (${model}), ${gigabytes} GB, Linux ${release()}, Node ${process.versions.node}`;
 }
 
 const percent = (share: number): string => `${num(share * 100, 0)} %`;

@@ -5,7 +5,7 @@ import type { MockBackend } from './backend.ts';
 import type { Children } from './children.ts';
 import { startGateway } from './gateway.ts';
 import type { GatewayVariant } from './gateway.ts';
-import { buildGateway, startBenchRedis } from './gateway-parts.ts';
+import { buildApps, startBenchRedis } from './gateway-parts.ts';
 import { debianNginx, startNginx } from './nginx.ts';
 import { startPortkey } from './portkey.ts';
 import type { Skipped, Target } from './target.ts';
@@ -57,7 +57,7 @@ const variants: readonly GatewayVariant[] = ['usual', 'no auth', 'all limits'];
 /** The gateway as most would run it, and what auth and limits add. */
 async function startGateways({ children, backend, folder, repoRoot, say }: StartOptions): Promise<Target[]> {
   const entry = join(repoRoot, 'dist/apps/gateway/main.js');
-  await buildGateway(repoRoot, say);
+  await buildApps(repoRoot, ['gateway'], say);
   if (!existsSync(entry)) throw new Error(`${entry} is not there after the build`);
   const targets: Target[] = [];
   for (const variant of variants) {

@@ -1,49 +1,29 @@
 /**
- * `npm run chaos [-- <scenario> …]`: runs each scenario against a fresh gateway, prints what was required and what was
+ * `npm run chaos [-- <scenario> …]`: runs each scenario with processes of its own, prints what was required and what was
  * found, exits 1 when anything was not as required. New scenario: one file, one line in the table.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startMockBackend } from '../bench/backend.ts';
 import { withChildren } from '../bench/children.ts';
 import type { Children } from '../bench/children.ts';
-import { buildGateway, startBenchRedis } from '../bench/gateway-parts.ts';
-import { startGateway } from '../bench/gateway.ts';
-import type { GatewayVariant } from '../bench/gateway.ts';
-import { startLoadGenerator } from '../bench/load-generator.ts';
+import { buildApps } from '../bench/gateway-parts.ts';
 import { runawayHook } from './runaway-hook.ts';
-import type { Scenario, Stand } from './scenario.ts';
+import type { Place, Scenario } from './scenario.ts';
 import { slowReader } from './slow-reader.ts';
+import { stores } from './stores.ts';
 import { streams10k } from './streams-10k.ts';
 
-const scenarios: readonly Scenario[] = [streams10k, slowReader, runawayHook];
+const scenarios: readonly Scenario[] = [streams10k, slowReader, runawayHook, stores];
 
 const repoRoot = new URL('../../', import.meta.url).pathname;
-const workers = 2;
-
-async function stand(children: Children, folder: string, variant: GatewayVariant): Promise<Stand> {
-  const entry = join(repoRoot, 'dist/apps/gateway/main.js');
-  const backend = await startMockBackend(children);
-  const generator = await startLoadGenerator(children);
-  const redis = await startBenchRedis(children, join(folder, 'redis'));
-  const gateway = await startGateway(children, {
-    variant,
-    entry,
-    workers,
-    backendUrl: backend.url,
-    redis,
-    folder,
-  });
-  return { gateway, backend, generator, say: (line) => console.log(`  … ${line}`) };
-}
-
 /** Runs one scenario with processes of its own; true when all was as required. */
 async function passes(scenario: Scenario, children: Children): Promise<boolean> {
   const folder = mkdtempSync(join(tmpdir(), 'llmproxy-chaos-'));
   console.log(`\n${scenario.name}: ${scenario.shows}`);
   try {
-    const checks = await scenario.run(await stand(children, folder, scenario.variant ?? 'usual'));
+    const place: Place = { children, folder, repoRoot, say: (line) => console.log(`  … ${line}`) };
+    const checks = await scenario.run(place);
     for (const { ok, text, found } of checks) console.log(`  ${ok ? 'ok    ' : 'FAILED'}  ${text}: ${found}`);
     return checks.every(({ ok }) => ok);
   } catch (error) {
@@ -65,7 +45,7 @@ function chosen(names: readonly string[]): readonly Scenario[] {
 
 const toRun = chosen(process.argv.slice(2));
 const code = await withChildren(async (children) => {
-  await buildGateway(repoRoot, console.log);
+  await buildApps(repoRoot, ['gateway', 'worker', 'scheduler'], console.log);
   const failed: string[] = [];
   for (const scenario of toRun) {
     if (!(await passes(scenario, children))) failed.push(scenario.name);

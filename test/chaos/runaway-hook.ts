@@ -1,7 +1,8 @@
 import { request } from 'undici';
 import type { Target } from '../bench/target.ts';
 import type { LoadReport } from '../bench/plan.ts';
-import type { Check, Scenario, Stand } from './scenario.ts';
+import type { Check, Scenario } from './scenario.ts';
+import { onStand, type Stand } from './stand.ts';
 
 const ratePerSecond = 200;
 const durationMs = 8_000;
@@ -68,6 +69,5 @@ async function run(stand: Stand): Promise<readonly Check[]> {
 export const runawayHook: Scenario = {
   name: 'runaway-hook',
   shows: 'a hook that never ends costs its own request its budget, and hardly any other request anything',
-  variant: 'hook',
-  run,
+  run: onStand(run, 'hook'),
 };

@@ -1,13 +1,11 @@
-import type { MockBackend } from '../bench/backend.ts';
-import type { GatewayVariant } from '../bench/gateway.ts';
-import type { LoadGenerator } from '../bench/load-generator.ts';
-import type { Target } from '../bench/target.ts';
+import type { Children } from '../bench/children.ts';
 
-/** A fresh gateway with everything on, two workers, its backend and a load generator: one set per scenario. */
-export interface Stand {
-  readonly gateway: Target;
-  readonly backend: MockBackend;
-  readonly generator: LoadGenerator;
+/** What a scenario may use; all of it is gone when it ends. */
+export interface Place {
+  readonly children: Children;
+  /** An empty folder. */
+  readonly folder: string;
+  readonly repoRoot: string;
   readonly say: (line: string) => void;
 }
 
@@ -22,7 +20,5 @@ export interface Scenario {
   readonly name: string;
   /** What it shows, in one line. */
   readonly shows: string;
-  /** Of the gateway; left out: the usual one. */
-  readonly variant?: GatewayVariant;
-  run(stand: Stand): Promise<readonly Check[]>;
+  run(place: Place): Promise<readonly Check[]>;
 }

@@ -3,7 +3,8 @@ import { modelName } from '../bench/mock-answers.ts';
 import { residentBytes } from '../bench/proc.ts';
 import { untilAnswering } from '../bench/target.ts';
 import { watchMemory } from './memory-watch.ts';
-import type { Check, Scenario, Stand } from './scenario.ts';
+import type { Check, Scenario } from './scenario.ts';
+import { onStand, type Stand } from './stand.ts';
 
 const readers = 20;
 const bytesPerSecond = 1024;
@@ -105,5 +106,5 @@ async function openAfterReadersLeft(backend: Stand['backend']): Promise<number> 
 export const slowReader: Scenario = {
   name: 'slow-reader',
   shows: 'a client that reads slower than its backend writes costs no memory beyond the high-water marks',
-  run,
+  run: onStand(run),
 };

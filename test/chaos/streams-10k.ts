@@ -1,7 +1,8 @@
 import { modelName } from '../bench/mock-answers.ts';
 import { openFilesMax, residentBytes } from '../bench/proc.ts';
 import { watchMemory } from './memory-watch.ts';
-import type { Check, Scenario, Stand } from './scenario.ts';
+import type { Check, Scenario } from './scenario.ts';
+import { onStand, type Stand } from './stand.ts';
 
 const streams = 10_000;
 const rampPerSecond = 1_000;
@@ -77,5 +78,5 @@ async function run({ gateway, backend, generator, say }: Stand): Promise<readonl
 export const streams10k: Scenario = {
   name: 'streams-10k',
   shows: '10,000 open streams on two workers all complete, in bounded memory',
-  run,
+  run: onStand(run),
 };
