@@ -1,4 +1,10 @@
-import { postgresForTests, startPgbouncer, recordPostgres, type PlaceForTest } from '@llmproxy/real-services';
+import {
+  postgresForTests,
+  startPgbouncer,
+  recordPostgres,
+  type PlaceForTest,
+  type PrivateServer,
+} from '@llmproxy/real-services';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openKeyTables, type KeyTable } from './index.ts';
@@ -100,22 +106,28 @@ describe('PostgreSQL', () => {
     await expect(open({ table: 'visiting' })('sk-1')).rejects.toThrow('database main: failed (25006)');
   });
 
-  test('behind PgBouncer in transaction pooling keys are found, many at once', async () => {
-    await run(`create table pooled (api_key text); insert into pooled values ('sk-1')`);
-    const bouncer = await startPgbouncer({ server: place.url, poolMode: 'transaction' });
-    onTestFinished(() => bouncer.stop());
-    const find = open({ table: 'pooled' }, bouncer.url);
-    const found = await Promise.all(Array.from({ length: 50 }, (_, i) => find(`sk-${i}`)));
-    expect(found.filter((row) => row !== undefined)).toEqual([{ api_key: 'sk-1' }]);
-  });
+  describe('behind PgBouncer', () => {
+    const bouncers: PrivateServer[] = [];
+    beforeAll(async () => {
+      for (const poolMode of ['transaction', 'statement'] as const) {
+        bouncers.push(await startPgbouncer({ server: place.url, poolMode }));
+      }
+    });
+    afterAll(async () => void (await Promise.all(bouncers.map((bouncer) => bouncer.stop()))));
 
-  test('behind PgBouncer in statement pooling the refusal says what to set', async () => {
-    await run('create table by_statement (api_key text)');
-    const bouncer = await startPgbouncer({ server: place.url, poolMode: 'statement' });
-    onTestFinished(() => bouncer.stop());
-    await expect(open({ table: 'by_statement' }, bouncer.url)('sk-1')).rejects.toThrow(
-      'database main: PgBouncer pools by statement, where no transaction can be: set pool_mode to transaction or session',
-    );
+    test('in transaction pooling keys are found, many at once', async () => {
+      await run(`create table pooled (api_key text); insert into pooled values ('sk-1')`);
+      const find = open({ table: 'pooled' }, bouncers[0]?.url);
+      const found = await Promise.all(Array.from({ length: 50 }, (_, i) => find(`sk-${i}`)));
+      expect(found.filter((row) => row !== undefined)).toEqual([{ api_key: 'sk-1' }]);
+    });
+
+    test('in statement pooling the refusal says what to set', async () => {
+      await run('create table by_statement (api_key text)');
+      await expect(open({ table: 'by_statement' }, bouncers[1]?.url)('sk-1')).rejects.toThrow(
+        'database main: PgBouncer pools by statement, where no transaction can be: set pool_mode to transaction or session',
+      );
+    });
   });
 
   test('a table of another schema is found', async () => {

@@ -1,13 +1,17 @@
 /** The ledger behind a proxy that fails over from one MariaDB to another. */
-import { startHaproxy, startMariadb, type PrivateServer } from '@llmproxy/real-services';
+import { startHaproxy, startMariadb, type Haproxy, type PrivateServer } from '@llmproxy/real-services';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openLedger } from './index.ts';
 import { usageEvent } from './spec-usage-event.ts';
 
-let old: PrivateServer, next: PrivateServer;
-beforeAll(async () => void ([old, next] = await Promise.all([startMariadb(), startMariadb()])));
-afterAll(async () => void (await Promise.all([old.stop(), next.stop()])));
+let old: PrivateServer, next: PrivateServer, proxy: Haproxy;
+beforeAll(async () => {
+  [old, next] = await Promise.all([startMariadb(), startMariadb()]);
+  const sockets = [old, next].map(({ url }) => socketOf(url));
+  proxy = await startHaproxy({ sockets, socketName: 'mariadb.sock' });
+});
+afterAll(async () => void (await Promise.all([proxy.stop(), old.stop(), next.stop()])));
 
 async function run(url: string, ...statements: string[]): Promise<mysql.RowDataPacket[]> {
   const connection = await mysql.createConnection(url);
@@ -34,20 +38,14 @@ test('events reach the new primary without a restart when the old one answers th
   ];
   for (const { url } of [old, next]) await run(url, ...user);
   const urlAt = (socket: string) => `mysql://w@localhost/llmproxy?socketPath=${encodeURIComponent(socket)}`;
-  const sockets = [old, next].map(({ url }) => socketOf(url));
-  const proxy = await startHaproxy({ sockets, socketName: 'mariadb.sock' });
-  try {
-    await using ledger = openLedger({ driver: 'mysql', url: urlAt(`${proxy.folder}/mariadb.sock`) });
-    await ledger.insert([usageEvent()]);
-    await using replica = openLedger({ driver: 'mysql', url: urlAt(socketOf(next.url)) });
-    await replica.migrate();
-    await proxy.lead(1);
-    await run(old.url, 'set global read_only = 1');
-    const event = usageEvent();
-    // As the worker does: the same events again until they are in.
-    await expect.poll(() => ledger.insert([event]).then(() => 'written', String)).toBe('written');
-    expect([await requests(old.url), await requests(next.url)]).toEqual([1, 1]);
-  } finally {
-    await proxy.stop();
-  }
+  await using ledger = openLedger({ driver: 'mysql', url: urlAt(`${proxy.folder}/mariadb.sock`) });
+  await ledger.insert([usageEvent()]);
+  await using replica = openLedger({ driver: 'mysql', url: urlAt(socketOf(next.url)) });
+  await replica.migrate();
+  await proxy.lead(1);
+  await run(old.url, 'set global read_only = 1');
+  const event = usageEvent();
+  // As the worker does: the same events again until they are in.
+  await expect.poll(() => ledger.insert([event]).then(() => 'written', String)).toBe('written');
+  expect([await requests(old.url), await requests(next.url)]).toEqual([1, 1]);
 });

@@ -4,6 +4,8 @@ import {
   startHaproxy,
   startPgbouncer,
   startPostgres,
+  type Haproxy,
+  type PlaceForTest,
   type PrivateServer,
 } from '@llmproxy/real-services';
 import pg from 'pg';
@@ -26,26 +28,36 @@ const socketOf = (url: string) => `${new URL(url).searchParams.get('host')}/.s.P
 const requests = async (url: string, table: string) =>
   Number((await run(url, `select count(*) from ${table}`))[0]?.['count']);
 
-test('behind PgBouncer in statement pooling the refusal says what to set', async () => {
-  await using place = await postgresForTests();
-  const table = freshTable();
-  await using direct = openLedger({ driver: 'postgres', url: place.url, table });
-  await direct.migrate(); // so that a single insert would do
-  const bouncer = await startPgbouncer({ server: place.url, poolMode: 'statement' });
-  try {
+describe('behind PgBouncer in statement pooling', () => {
+  let place: PlaceForTest, bouncer: PrivateServer;
+  beforeAll(async () => {
+    place = await postgresForTests();
+    bouncer = await startPgbouncer({ server: place.url, poolMode: 'statement' });
+  });
+  afterAll(async () => {
+    await bouncer.stop();
+    await place[Symbol.asyncDispose]();
+  });
+
+  test('the refusal says what to set', async () => {
+    const table = freshTable();
+    await using direct = openLedger({ driver: 'postgres', url: place.url, table });
+    await direct.migrate(); // so that a single insert would do
     await using ledger = openLedger({ driver: 'postgres', url: bouncer.url, table });
     await expect(ledger.insert([usageEvent()])).rejects.toThrow(
       'PgBouncer pools by statement, where no transaction can be: set pool_mode to transaction or session',
     );
-  } finally {
-    await bouncer.stop();
-  }
+  });
 });
 
 describe('behind HAProxy, after a switch to another primary', () => {
-  let old: PrivateServer, next: PrivateServer;
-  beforeAll(async () => void ([old, next] = await Promise.all([startPostgres(), startPostgres()])));
-  afterAll(async () => void (await Promise.all([old.stop(), next.stop()])));
+  let old: PrivateServer, next: PrivateServer, proxy: Haproxy;
+  beforeAll(async () => {
+    [old, next] = await Promise.all([startPostgres(), startPostgres()]);
+    const sockets = [old, next].map(({ url }) => socketOf(url));
+    proxy = await startHaproxy({ sockets, socketName: '.s.PGSQL.5432' });
+  });
+  afterAll(async () => void (await Promise.all([proxy.stop(), old.stop(), next.stop()])));
 
   /** Waits until a session that was open before sees it, as those of the ledger do. */
   async function setReadOnly(url: string, value: 'on' | 'off'): Promise<void> {
@@ -67,26 +79,18 @@ describe('behind HAProxy, after a switch to another primary', () => {
     { what: 'ends its connections', demote: endConnections },
   ])('events reach the new one without a restart when the old one $what', async ({ demote }) => {
     const table = freshTable();
+    await proxy.lead(0);
+    const url = `postgres://postgres@localhost/postgres?host=${encodeURIComponent(proxy.folder)}`;
+    await using ledger = openLedger({ driver: 'postgres', url, table });
+    await ledger.insert([usageEvent()]);
+    await using replica = openLedger({ driver: 'postgres', url: next.url, table });
+    await replica.migrate();
+    await proxy.lead(1);
+    await demote(old.url);
+    const event = usageEvent();
+    // As the worker does: the same events again until they are in.
+    await expect.poll(() => ledger.insert([event]).then(() => 'written', String)).toBe('written');
     await setReadOnly(old.url, 'off');
-    const proxy = await startHaproxy({
-      sockets: [old, next].map(({ url }) => socketOf(url)),
-      socketName: '.s.PGSQL.5432',
-    });
-    try {
-      const url = `postgres://postgres@localhost/postgres?host=${encodeURIComponent(proxy.folder)}`;
-      await using ledger = openLedger({ driver: 'postgres', url, table });
-      await ledger.insert([usageEvent()]);
-      await using replica = openLedger({ driver: 'postgres', url: next.url, table });
-      await replica.migrate();
-      await proxy.lead(1);
-      await demote(old.url);
-      const event = usageEvent();
-      // As the worker does: the same events again until they are in.
-      await expect.poll(() => ledger.insert([event]).then(() => 'written', String)).toBe('written');
-      await setReadOnly(old.url, 'off');
-      expect([await requests(old.url, table), await requests(next.url, table)]).toEqual([1, 1]);
-    } finally {
-      await proxy.stop();
-    }
+    expect([await requests(old.url, table), await requests(next.url, table)]).toEqual([1, 1]);
   });
 });
