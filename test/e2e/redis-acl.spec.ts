@@ -1,17 +1,17 @@
 /**
- * Each process as the user of Redis that docs/operations.md makes for it: everything works, nothing is refused, and the
+ * Each process as the user of Redis that docs/operations.md makes for it, over TLS: everything works, nothing is refused, and the
  * page lists the commands that the process runs, or might run with a script, and no others.
  */
 import { openai, play, startFakeBackend, type FakeBackend } from '@llmproxy/fake-backend';
 import { hashOfKey, keyIdOfHash } from '@llmproxy/key-store';
 import { limitKeys } from '@llmproxy/limit-state';
-import { startRedis, startRedisCluster } from '@llmproxy/real-services';
+import { onFreePort, startRedis, startRedisCluster } from '@llmproxy/real-services';
 import { Redis } from 'ioredis';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bearer, chat, chatPath, outcomeOf } from './harness/authenticated.ts';
-import { startApp, type Child } from './harness/child.ts';
+import { repoRoot, startApp, type Child } from './harness/child.ts';
 import { databaseIn, startGateway, startWorker, writeConfig, type Setup } from './harness/gateway.ts';
 import { fetchText } from './harness/http-client.ts';
 import {
@@ -55,6 +55,21 @@ const furtherScripts: Record<string, { ours?: string[]; bull?: string[] }> = {
 };
 
 const processes = ['gateway', 'worker', 'scheduler', 'keys', 'dead-letters', 'shop'];
+const tlsFile = (name: string) => `${repoRoot}test/fixtures/tls/${name}`;
+/** Nobody gets in without a certificate of our authority. */
+const tlsOn = (port: number) => ({
+  'tls-port': String(port),
+  'tls-cert-file': tlsFile('server.crt'),
+  'tls-key-file': tlsFile('server.key'),
+  'tls-ca-cert-file': tlsFile('ca.crt'),
+  'tls-auth-clients': 'yes',
+});
+const tls = {
+  ca_file: tlsFile('ca.crt'),
+  cert_file: tlsFile('client.crt'),
+  key_file: tlsFile('client.key'),
+};
+
 const rights = documentedRights();
 const resources = new AsyncDisposableStack();
 afterAll(() => resources.disposeAsync());
@@ -69,9 +84,9 @@ const shopKey = 'sk-e2e-of-the-shop-0123456789';
 const requestsServed = 7;
 
 beforeAll(async () => {
-  const server = await startRedis();
+  const { server, port } = await onFreePort((free) => startRedis({ settings: tlsOn(free) }));
   resources.defer(() => server.stop());
-  redisUrl = server.url;
+  redisUrl = `rediss://127.0.0.1:${port}`;
   admin = new Redis(new URL(server.url).pathname);
   resources.defer(() => admin.disconnect());
   folder = resources.use(tempFolder()).path;
@@ -97,8 +112,10 @@ async function createUsers(on: Redis, ...further: string[]): Promise<void> {
   }
 }
 
+type Place = { url: string } & ({ tls: object; cluster?: false } | { cluster: true });
+
 /** A config whose processes are this user, with a password that can be changed in its file. */
-function setupAs(process: string, place: { url: string; cluster?: boolean } = { url: redisUrl }): Setup {
+function setupAs(process: string, place: Place = { url: redisUrl, tls }): Setup {
   const own = join(folder, place.cluster ? `${process}-on-cluster` : process);
   mkdirSync(own);
   writeFileSync(join(own, 'password'), 'secret\n');
@@ -256,7 +273,7 @@ test('on a cluster the same users need CLUSTER SLOTS and INFO besides', async ()
   const admins = cluster.masters.map(({ socket }) => new Redis(socket));
   using _admins = { [Symbol.dispose]: () => admins.forEach((one) => one.disconnect()) };
   for (const one of admins) await createUsers(one, '+cluster|slots', '+cluster|info');
-  const place = { url: cluster.url, cluster: true };
+  const place = { url: cluster.url, cluster: true } as const;
   const setup = setupAs('gateway', place);
   await using gateway = await startGateway({
     ...setup,

@@ -93,16 +93,16 @@ test('certificates that are replaced are used from the next attempt on', async (
 function userOn(admin: () => readonly Redis[], name: string) {
   const each = (ask: (redis: Redis) => Promise<unknown>) => Promise.all(admin().map(ask));
   let password = 'first-secret';
-  const set = () =>
-    each((redis) =>
-      redis.call('ACL', 'SETUSER', name, 'on', 'resetpass', `>${password}`, '~*', '&*', '+@all'),
-    );
+  const set = (secret: string) =>
+    each((redis) => redis.call('ACL', 'SETUSER', name, 'on', 'resetpass', `>${secret}`, '~*', '&*', '+@all'));
   return {
     login: { username: name, password: () => password },
-    create: set,
-    async change(next: string) {
+    create: () => set(password),
+    /** The server has it already while we do not know it yet. */
+    async change(next: string, meanwhile: () => Promise<unknown> = () => Promise.resolve()) {
+      await set(next);
+      await meanwhile();
       password = next;
-      await set();
     },
     cut: () => each((redis) => redis.call('CLIENT', 'KILL', 'USER', name)),
     cutSubscriptions: () => each((redis) => redis.call('CLIENT', 'KILL', 'USER', name, 'TYPE', 'pubsub')),
@@ -131,6 +131,12 @@ async function allKinds(target: Pick<RedisConnection, 'url' | 'cluster' | 'usern
   onTestFinished(() => follower.close());
   await ready(plain);
   return {
+    /** Resolves when logins were refused for a while. */
+    isOut: async () => {
+      for (let attempt = 0; attempt < 3; attempt += 1) {
+        await new Promise((resolve) => connection.once('reconnecting', resolve));
+      }
+    },
     async allWork(word: string) {
       await vi.waitUntil(() => queue.add(word, {}).then(Boolean, () => false), patient);
       await vi.waitUntil(() => seen.includes(word), patient);
@@ -148,8 +154,10 @@ test('after a change of the password every kind of connection comes back with th
   const kinds = await allKinds({ url: `redis://127.0.0.1:${tcp.port}`, ...user.login });
   await kinds.allWork('before');
   expect(await user.connections()).toBe(4); // the blocking one of BullMQ is the fourth
-  await user.change('second-secret');
-  await user.cut();
+  await user.change('second-secret', async () => {
+    await user.cut();
+    await kinds.isOut();
+  });
   await kinds.allWork('after');
   await user.change('third-secret');
   await user.cutSubscriptions();
@@ -173,8 +181,10 @@ test('the same holds on a Redis Cluster, over TLS', async () => {
   const url = cluster.url.replaceAll('redis:', 'rediss:');
   const kinds = await allKinds({ url, cluster: true, tls: () => ours, ...user.login });
   await kinds.allWork('before');
-  await user.change('second-secret');
-  await user.cut();
+  await user.change('second-secret', async () => {
+    await user.cut();
+    await kinds.isOut();
+  });
   await kinds.allWork('after');
   await user.change('third-secret');
   await user.cutSubscriptions();
