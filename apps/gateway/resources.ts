@@ -13,6 +13,7 @@ import { openConnections } from './connections.ts';
 import { createGatewayMetrics, type GatewayMetrics } from './gateway-metrics.ts';
 import { followHealth, type HealthFeed } from './health-feed.ts';
 import { openLimits } from './rate-limits.ts';
+import { usageEventMetrics } from './usage-event-metrics.ts';
 
 export interface Resources {
   readonly backends: PooledBackend[];
@@ -52,6 +53,7 @@ export async function openResources(config: Config, redis: RedisTarget, log: Log
     isAvailable: (backend) => health.isAvailable(backend.name),
     pendingEvents: () => producer?.pending() ?? 0,
   });
+  if (producer) usageEventMetrics(registry, producer);
   const authentication = openAuthentication(config, log, connections);
   const limiter = await openLimits(config, connections, { log, onCall: metrics.limiterCalled });
   return {

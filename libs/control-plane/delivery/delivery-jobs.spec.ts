@@ -1,8 +1,12 @@
+import { spawnRedisServer } from '@llmproxy/embedded-redis';
 import { bullPrefix, closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
 import { redisClusterForTests, redisForTests, startRedis } from '@llmproxy/real-services';
 import { deliveryQueueName, type UsageEvent } from '@llmproxy/usage-queue';
 import { Queue } from 'bullmq';
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { deadLettersOf, deliver, patient, receiver, usageEvent, webhook } from './spec-delivery.ts';
 
@@ -159,4 +163,31 @@ test('deliveries that the version before has queued, one job per event, are made
   const dead = await deadLettersOf(redis).listDeadLetters('billing');
   expect(dead.map(({ id }) => id).toSorted()).toEqual([...refused].toSorted());
   expect(dead.every(({ attempts }) => attempts === 2)).toBe(true);
+});
+
+test('a batch with an event that Redis no longer takes is fanned out without its body, and blocks no other', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'uq-'));
+  onTestFinished(() => rmSync(dir, { recursive: true }));
+  const socket = join(dir, 'r.sock');
+  const settings = { dir, save: '', 'proto-max-bulk-len': '1mb' };
+  const server = await spawnRedisServer({ socket, settings, stopSignal: 'SIGKILL' });
+  onTestFinished(() => server.stop());
+  const { url, received } = await receiver();
+  const taken: UsageEvent[] = [];
+  const ledger = { ...webhook(url, { name: 'ledger' }), unit: 'batch' as const };
+  const reporters = [
+    webhook(url),
+    { ...ledger, deliver: (events: readonly UsageEvent[]) => Promise.resolve(void taken.push(...events)) },
+  ];
+  const { fanOut, outcomes } = deliver({ url: `unix://${socket}`, cluster: false }, reporters);
+  const prompt = 'x'.repeat(3_000_000);
+  const events = [usageEvent(), { ...usageEvent(), request_body: prompt }, usageEvent()];
+  await fanOut(events, 'batch-1');
+  await fanOut([usageEvent()], 'batch-2');
+  await expect.poll(() => outcomes, patient).toEqual({ 'billing delivered': 4, 'ledger delivered': 4 });
+  const mark = { omitted: 'too large', bytes: prompt.length + 2 };
+  expect(taken.slice(0, 3)).toEqual(
+    events.map((event) => ('request_body' in event ? { ...event, request_body: mark } : event)),
+  );
+  expect(received.filter(({ body }) => body.includes('"omitted":"too large"'))).toHaveLength(1);
 });

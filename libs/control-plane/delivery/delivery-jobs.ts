@@ -3,7 +3,7 @@
  * by one it is a group of them, because a job costs Redis about 1.3 KB by itself; each event is still delivered, counted
  * and, in the end, buried by itself.
  */
-import { batchId, inBatches, type UsageEvent } from '@llmproxy/usage-queue';
+import { batchId, fit, inBatches, type SizeLimits, type UsageEvent } from '@llmproxy/usage-queue';
 import { Job, type JobsOptions, type Queue } from 'bullmq';
 import type { Reporter } from './reporter.ts';
 
@@ -21,10 +21,28 @@ export interface DeliveryJob {
   events: UsageEvent[];
 }
 
-/** The jobs of a batch: the same ones whenever it is fanned out. */
-export function jobsOf(events: readonly UsageEvent[], batch: string, unit: Reporter['unit']): DeliveryJob[] {
-  if (unit === 'batch') return [{ id: batch, events: [...events] }];
-  return inBatches(events, groupBounds).map((group) => ({ id: groupId(group), events: group }));
+export interface BatchJobs {
+  jobs: DeliveryJob[];
+  /** Redis does not take them, not even without their bodies. */
+  lost: UsageEvent[];
+}
+
+/** The jobs of a batch: the same ones whenever it is fanned out, as long as Redis takes as much at once (`limits`). */
+export function jobsOf(
+  events: readonly UsageEvent[],
+  batch: string,
+  unit: Reporter['unit'],
+  limits: SizeLimits,
+): BatchJobs {
+  const bounds = limits.bounds(unit === 'batch' ? events.length : groupBounds.count);
+  const bytes = unit === 'batch' ? bounds.bytes : Math.min(bounds.bytes, groupBounds.bytes);
+  const { batches, tooLarge, broken } = fit(events, { ...bounds, bytes });
+  const isWhole = unit === 'batch' && batches.length === 1;
+  const idOf = unit === 'batch' ? batchId : groupId;
+  return {
+    jobs: batches.map((group) => ({ id: isWhole ? batch : idOf(group), events: group })),
+    lost: [...tooLarge, ...broken],
+  };
 }
 
 /** Whether all of them may lie in one job. */

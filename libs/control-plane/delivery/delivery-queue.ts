@@ -4,7 +4,13 @@
  */
 import { openJobWorker, type JobWorker } from '@llmproxy/job-worker';
 import { bullPrefix, type RedisClient } from '@llmproxy/redis';
-import { deliveryQueueName, queueDepth, type QueueLog, type UsageEvent } from '@llmproxy/usage-queue';
+import {
+  deliveryQueueName,
+  queueDepth,
+  type QueueLog,
+  type SizeLimits,
+  type UsageEvent,
+} from '@llmproxy/usage-queue';
 import { forgotten, isWithoutData, tellsJobsWithoutData } from '@llmproxy/usage-queue';
 import { DelayedError, Queue, WaitingError, type Job } from 'bullmq';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,6 +26,8 @@ export type DeliveryOutcome = 'delivered' | 'retried' | 'dead';
 
 export interface DeliveryQueueOptions {
   connection: RedisClient;
+  /** What the connection's Redis takes at once. */
+  limits: SizeLimits;
   reporter: Reporter;
   log: QueueLog;
   onOutcome(reporter: string, outcome: DeliveryOutcome, events: number): void;
@@ -84,9 +92,19 @@ export class DeliveryQueue {
   /** Queues the batch; what is queued already, or was delivered a moment ago, is not queued again. */
   async add(events: readonly UsageEvent[], batchId: string): Promise<void> {
     const { unit, attemptsMax } = this.#options.reporter;
-    const jobs = jobsOf(events, batchId, unit);
+    const { jobs, lost } = jobsOf(events, batchId, unit, this.#options.limits);
     await this.#queue.addBulk(
       jobs.map(({ id, events: data }) => ({ name: unit, data, opts: onceFor(id, attemptsMax) })),
+    );
+    for (const { event_id } of lost) this.#lost(event_id);
+  }
+
+  #lost(event_id: string): void {
+    const { log, reporter, onOutcome } = this.#options;
+    onOutcome(reporter.name, 'dead', 1);
+    log.error(
+      { event_id, reporter: reporter.name },
+      'a usage event is lost to a reporter: it is too large for Redis even without its body',
     );
   }
 

@@ -1,6 +1,6 @@
 /** Every batch to every reporter, each at its own pace. */
-import { closeRedis, connectForQueues, type RedisTarget } from '@llmproxy/redis';
-import { untilGone, type QueueLog, type UsageEvent } from '@llmproxy/usage-queue';
+import { closeRedis, connectForQueues, type RedisClient, type RedisTarget } from '@llmproxy/redis';
+import { SizeLimits, untilGone, type QueueLog, type UsageEvent } from '@llmproxy/usage-queue';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DeliveryQueue, type DeliveryOutcome } from './delivery-queue.ts';
 import type { Reporter } from './reporter.ts';
@@ -43,13 +43,15 @@ export function openDelivery(options: DeliveryOptions): Delivery {
   const { redis, reporters, log, onOutcome = () => undefined, onJobWithoutData } = options;
   const connection = connectForQueues({ ...redis, connectionName: 'llmproxy delivery' });
   connection.setMaxListeners(0); // every queue listens
+  const { limits, asked } = askLimits(connection);
   const queues = reporters.map((reporter) => {
-    const queue = new DeliveryQueue({ connection, reporter, log, onOutcome, onJobWithoutData });
+    const queue = new DeliveryQueue({ connection, limits, reporter, log, onOutcome, onJobWithoutData });
     return { name: reporter.name, queue };
   });
   return {
     ready: async () => void (await Promise.all(queues.map(({ queue }) => queue.ready()))),
     fanOut: async (events, batchId) => {
+      await asked;
       await Promise.all(queues.map(({ queue }) => queue.add(events, batchId)));
     },
     isWell: () => queues.every(({ queue }) => queue.isWell()),
@@ -70,4 +72,13 @@ export function openDelivery(options: DeliveryOptions): Delivery {
       await closeRedis(connection);
     },
   };
+}
+
+/** Asks Redis what it takes at once, whenever there is a connection; `asked` resolves after the first time. */
+function askLimits(connection: RedisClient): { limits: SizeLimits; asked: Promise<void> } {
+  const limits = new SizeLimits();
+  const asked = new Promise<void>((resolve) => {
+    connection.on('ready', () => void limits.ask(connection).then(resolve));
+  });
+  return { limits, asked };
 }

@@ -9,10 +9,12 @@ import { withDeadline } from './with-deadline.ts';
  * proof that all is well again.
  */
 export interface Acceptance {
+  /** As has been all that was refused before. */
   batchTaken(): void;
   batchRefused(cause: string): void;
   writeTaken(): void;
   writeRefused(cause: string): void;
+  isWell(): boolean;
   /** In the words of a `Condition`. */
   found(): string;
 }
@@ -37,10 +39,8 @@ export function watchAcceptance(log: QueueLog): Acceptance {
     writeTaken() {
       if (!needsProof) condition.ok();
     },
-    writeRefused(cause) {
-      needsProof = false;
-      condition.failed(cause);
-    },
+    writeRefused: (cause) => condition.failed(cause),
+    isWell: () => condition.isWell(),
     found: () => condition.found(),
   };
 }

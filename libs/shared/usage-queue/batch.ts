@@ -14,11 +14,11 @@ export function batchId(events: readonly UsageEvent[]): string {
 export interface BatchBounds {
   /** Events, at least 1. */
   count: number;
-  /** JSON of all events together. */
+  /** Of the JSON of the batch. */
   bytes: number;
 }
 
-/** Cuts `events`, in their order, into batches within the bounds. One that is larger than `bytes` is a batch by itself. */
+/** Cuts `events`, in their order, into batches within the bounds. One that is larger than them is a batch by itself. */
 export function inBatches(
   events: readonly UsageEvent[],
   bounds: BatchBounds,
@@ -26,13 +26,13 @@ export function inBatches(
 ): UsageEvent[][] {
   const batches: UsageEvent[][] = [];
   let batch: UsageEvent[] = [];
-  let bytes = 0;
+  let bytes = 1; // the brackets are one more than the commas
   for (const event of events) {
-    const more = bytesOf(event);
+    const more = bytesOf(event) + 1;
     if (batch.length === bounds.count || (batch.length > 0 && bytes + more > bounds.bytes)) {
       batches.push(batch);
       batch = [];
-      bytes = 0;
+      bytes = 1;
     }
     batch.push(event);
     bytes += more;

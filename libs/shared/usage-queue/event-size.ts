@@ -8,11 +8,20 @@ const unitBytesMax = 6;
 /** Up to here a generous estimate does no harm; it spares writing the JSON twice. */
 const estimateBytesMax = 16 * 1_024;
 
-/** At least as many bytes as the event takes as JSON. Exact when it is large or has a body. @throws what JSON.stringify throws */
+const measured = new WeakMap<UsageEvent, number>();
+
+/**
+ * At least as many bytes as the event takes as JSON. Exact when it is large or has a body.
+ * @throws what JSON.stringify throws
+ */
 export function eventBytes(event: UsageEvent): number {
   const estimate = fixedBytes + unitBytesMax * clientUnits(event);
   if (event.request_body === undefined && estimate <= estimateBytesMax) return estimate;
-  return Buffer.byteLength(JSON.stringify(event));
+  const known = measured.get(event);
+  if (known !== undefined) return known;
+  const bytes = Buffer.byteLength(JSON.stringify(event));
+  measured.set(event, bytes);
+  return bytes;
 }
 
 /** Length of the texts that somebody outside chose. */

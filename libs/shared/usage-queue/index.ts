@@ -7,4 +7,6 @@ export { queueDepth } from './queue-depth.ts';
 export { untilGone, type QueueRedis } from './queue-connection.ts';
 export { deliveryQueueName, usageQueueName } from './queue-names.ts';
 export { type QueueLog } from './queue-log.ts';
-export { batchId, inBatches, type BatchBounds } from './batch.ts';
+export { batchId, inBatches } from './batch.ts';
+export { fit } from './fit.ts';
+export { SizeLimits } from './size-limits.ts';

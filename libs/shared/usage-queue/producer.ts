@@ -26,8 +26,15 @@ export interface UsageCounts {
   sent: number;
   /** Events written to the spool. */
   spooled: number;
-  /** Events given up because neither Redis nor the disk took them and ten times `heldMax` were waiting already. */
+  /**
+   * Events given up because neither Redis nor the disk took them and ten times `heldMax` were waiting already, or because
+   * they cannot be written as JSON.
+   */
   dropped: number;
+  /** Events whose request body was left out because Redis takes nothing of that size, or because it is no JSON. */
+  bodiesOmitted: number;
+  /** Events that Redis takes not even without their bodies; kept in `refused.ndjson` beside the spool files. */
+  refused: number;
 }
 
 export interface UsageProducer {
@@ -38,7 +45,7 @@ export interface UsageProducer {
   /** Events neither acknowledged nor on disk yet. */
   pending(): number;
   counts(): UsageCounts;
-  /** Whether Redis takes the events, for `/readyz?verbose`. */
+  /** Whether Redis takes the events, and how many were spooled since it does not, for `/readyz?verbose`. */
   found(): string;
   /** Flushes within `closeMs` and spools the rest. Push nothing afterwards. */
   close(): Promise<void>;

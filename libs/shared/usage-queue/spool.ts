@@ -66,6 +66,12 @@ export class Spool {
     return sent;
   }
 
+  /** Keeps an event for someone to look at, in `refused.ndjson`; it is not replayed. @throws the file system's error */
+  async keepRefused(event: UsageEvent): Promise<void> {
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    await this.#keep('refused.ndjson', JSON.stringify(event));
+  }
+
   async #write(line: string): Promise<void> {
     try {
       for (;;) {
@@ -128,7 +134,7 @@ export class Spool {
     for (const [index, line] of lines.entries()) {
       const events = batchOf(line);
       if (!events) {
-        await this.#keepUnreadable(line);
+        await this.#keep('unreadable.txt', line);
         replay.onUnreadable(path);
         continue;
       }
@@ -152,8 +158,8 @@ export class Spool {
     await written;
   }
 
-  async #keepUnreadable(line: string): Promise<void> {
-    const handle = await open(join(this.#dir, 'unreadable.txt'), 'a', 0o600);
+  async #keep(name: string, line: string): Promise<void> {
+    const handle = await open(join(this.#dir, name), 'a', 0o600);
     await handle.appendFile(`${line}\n`).finally(() => handle.close());
   }
 }

@@ -56,6 +56,8 @@ export const UsageEvent = z.strictObject({
   request_body: z
     .unknown()
     .optional()
-    .describe('The request body, only with `usage.include_request_body: true`.'),
+    .describe(
+      'The request body, only with `usage.include_request_body: true`; `{"omitted":"too large","bytes":N}` in place of one that is too large for Redis or the database.',
+    ),
 });
 export type UsageEvent = z.output<typeof UsageEvent>;

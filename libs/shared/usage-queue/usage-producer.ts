@@ -7,22 +7,17 @@
  * - `up`: batches are sent, a few at a time → `away` when one is refused or unanswered for `sendMs`, or at a `refusal`
  * - `away`: batches go to the spool; a small write is tried every `probeMs` → `up`, which replays the spool
  */
-import { bullPrefix } from '@llmproxy/redis';
-import { Queue } from 'bullmq';
 import { setTimeout as delay } from 'node:timers/promises';
-import { tryWrite, watchAcceptance, type Acceptance } from './acceptance.ts';
-import { batchId, countEvents, inBatches } from './batch.ts';
+import { watchAcceptance, type Acceptance } from './acceptance.ts';
+import { BatchSender } from './batch-sender.ts';
+import { countEvents, inBatches } from './batch.ts';
+import { eventBytes } from './event-size.ts';
+import { LostEvents } from './lost-events.ts';
+import type { UsageCounts, UsageProducer, UsageProducerOptions } from './producer.ts';
 import { connectFailingFast, type QueueConnection } from './queue-connection.ts';
-import {
-  batchBytesMax,
-  batchRememberedMs,
-  failedBatches,
-  streamEntriesMax,
-  usageQueueName,
-} from './queue-names.ts';
+import { batchBytesMax } from './queue-names.ts';
 import { Spool } from './spool.ts';
 import type { UsageEvent } from './usage-event.ts';
-import type { UsageCounts, UsageProducer, UsageProducerOptions } from './producer.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** Opens the gateway's end of the queue; returns at once, whether Redis is there or not. */
@@ -33,6 +28,8 @@ export function openUsageProducer(options: UsageProducerOptions): UsageProducer 
 const inFlightMax = 4;
 const connectMs = 1_000;
 const probeMs = 500;
+/** A queue that is refused again each time Redis is back is tried less and less often, down to this. */
+const probeMsMax = 4_000;
 const lookForSpoolMs = 10_000;
 const dropFactor = 10;
 
@@ -40,10 +37,15 @@ class BatchingProducer implements UsageProducer {
   readonly #options: Required<Omit<UsageProducerOptions, 'redis' | 'connection'>>;
   readonly #redis: QueueConnection;
   readonly #spool: Spool;
-  readonly #acceptance: Acceptance;
-  readonly #counts: UsageCounts = { sent: 0, spooled: 0, dropped: 0 };
+  readonly #counts: UsageCounts = { sent: 0, spooled: 0, dropped: 0, bodiesOmitted: 0, refused: 0 };
   #state: 'connecting' | 'up' | 'away' = 'connecting';
-  #queue: Queue<UsageEvent[]> | undefined;
+  readonly #lost: LostEvents;
+  readonly #sender: BatchSender;
+  readonly #acceptance: Acceptance;
+  #isDropping = false;
+  #spooledBefore = 0;
+  /** How often Redis came back since it took a batch. */
+  #comebacks = 0;
   #buffer: UsageEvent[] = [];
   #waiting: UsageEvent[][] = [];
   /** Batches that the disk refused; tried again at the next probe. */
@@ -55,7 +57,6 @@ class BatchingProducer implements UsageProducer {
   #replaying: Promise<void> | undefined;
   #closing = false;
   #spoolFails = false;
-  #isDropping = false;
   #idleWaiters: (() => void)[] = [];
   readonly #stopProbing = new AbortController();
 
@@ -71,7 +72,10 @@ class BatchingProducer implements UsageProducer {
     };
     this.#redis = connectFailingFast(options);
     this.#spool = new Spool(options.spoolDir);
-    this.#acceptance = watchAcceptance(options.log);
+    const { log, batchMax, sendMs } = this.#options;
+    this.#acceptance = watchAcceptance(log);
+    this.#lost = new LostEvents(this.#spool, this.#counts, log);
+    this.#sender = new BatchSender({ client: this.#redis.client, log, batchMax, sendMs });
     void this.#watchRedis();
   }
 
@@ -93,7 +97,10 @@ class BatchingProducer implements UsageProducer {
   }
 
   found(): string {
-    return this.#state === 'connecting' ? 'not connected yet' : this.#acceptance.found();
+    if (this.#state === 'connecting') return 'not connected yet';
+    const found = this.#acceptance.found();
+    if (this.#acceptance.isWell()) return found;
+    return `${found}; ${this.#counts.spooled - this.#spooledBefore} events spooled since then`;
   }
 
   async flush(): Promise<void> {
@@ -115,7 +122,7 @@ class BatchingProducer implements UsageProducer {
     await Promise.all(rest.map((events) => this.#toSpool(events)));
     await this.#replaying;
     await this.#spool.close();
-    await this.#queue?.close().catch(() => undefined);
+    await this.#sender.close();
     await this.#redis.release();
   }
 
@@ -123,7 +130,8 @@ class BatchingProducer implements UsageProducer {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#buffer.length === 0) return;
-    this.#waiting.push(...inBatches(this.#buffer, { count: this.#options.batchMax, bytes: batchBytesMax }));
+    const bounds = { count: this.#options.batchMax, bytes: batchBytesMax };
+    this.#waiting.push(...inBatches(this.#buffer, bounds, bytesIfKnown));
     this.#buffer = [];
     this.#pump();
   };
@@ -131,11 +139,10 @@ class BatchingProducer implements UsageProducer {
   /** Moves waiting batches on: to Redis when it is up, to disk when it is not or when memory is short. */
   #pump(): void {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (this.#state === 'away' || countEvents(this.#waiting) > this.#options.heldMax)
-        void this.#toSpool(next);
-      else if (this.#state === 'up' && this.#sending.size < inFlightMax) void this.#send(next);
-      else return;
+      const toDisk = this.#state === 'away' || countEvents(this.#waiting) > this.#options.heldMax;
+      if (!toDisk && (this.#state !== 'up' || this.#sending.size >= inFlightMax)) return;
       this.#waiting.shift();
+      void (toDisk ? this.#toSpool(next) : this.#send(next));
     }
     if (this.#idleWaiters.length > 0 && this.pending() === 0) {
       for (const resolve of this.#idleWaiters.splice(0)) resolve();
@@ -145,9 +152,10 @@ class BatchingProducer implements UsageProducer {
   async #send(events: UsageEvent[]): Promise<void> {
     this.#sending.add(events);
     try {
-      await this.#enqueue(events);
+      await this.#deliver(events);
     } catch (cause) {
       if (this.#stopProbing.signal.aborted) return; // `close` has spooled it
+      if (this.#waitsAgain(this.#lost.remains(events))) return;
       this.#goAway(cause);
       await this.#toSpool(events);
     } finally {
@@ -156,23 +164,18 @@ class BatchingProducer implements UsageProducer {
     }
   }
 
-  /** One batch, one job. @throws when Redis has not acknowledged it within `sendMs` */
-  async #enqueue(events: UsageEvent[]): Promise<void> {
-    const queue = this.#queue;
-    if (!queue) throw new Error('not connected');
-    const id = batchId(events);
-    const added = queue.add('batch', events, {
-      jobId: id,
-      deduplication: { id, ttl: batchRememberedMs },
-      removeOnComplete: true,
-      removeOnFail: failedBatches,
-      attempts: 1_000,
-      backoff: { type: 'custom' },
-      stackTraceLimit: 1,
-    });
-    await withDeadline(added, this.#options.sendMs);
-    this.#counts.sent += events.length;
-    this.#acceptance.batchTaken();
+  /** @throws when Redis has not acknowledged all that it can take */
+  async #deliver(events: UsageEvent[]): Promise<void> {
+    const done = await this.#sender.send(events);
+    this.#counts.sent += done.sent;
+    this.#counts.bodiesOmitted += done.bodiesOmitted;
+    this.#lost.drop(done.broken);
+    await this.#lost.keep(done.tooLarge);
+  }
+
+  #waitsAgain(events: UsageEvent[] | undefined): boolean {
+    if (events !== undefined && events.length > 0) this.#waiting.unshift(events);
+    return events !== undefined;
   }
 
   async #toSpool(events: UsageEvent[]): Promise<void> {
@@ -180,9 +183,11 @@ class BatchingProducer implements UsageProducer {
     try {
       await this.#spool.append(events);
       this.#counts.spooled += events.length;
+      if (this.#state === 'up') this.#lookedForSpoolMs = 0; // Redis was back before this was on disk
       this.#spoolFails = false;
       this.#isDropping = false;
     } catch (cause) {
+      if (this.#waitsAgain(this.#lost.remains(events))) return;
       if (!this.#spoolFails)
         this.#options.log.error({ cause: text(cause) }, 'usage events cannot be spooled to disk');
       this.#spoolFails = true;
@@ -206,13 +211,18 @@ class BatchingProducer implements UsageProducer {
 
   #goAway(cause: unknown): void {
     if (this.#state === 'away') return;
+    if (this.#acceptance.isWell()) this.#spooledBefore = this.#counts.spooled;
     if (this.#state === 'up') this.#acceptance.batchRefused(text(cause));
     else this.#acceptance.writeRefused(text(cause));
     this.#state = 'away';
-    const queue = this.#queue;
-    this.#queue = undefined;
-    void queue?.close().catch(() => undefined);
+    void this.#sender.close();
     this.#pump();
+  }
+
+  /** All that was refused before has been taken, as far as it is on disk. */
+  #isWell(): void {
+    this.#comebacks = 0;
+    this.#acceptance.batchTaken();
   }
 
   /** Runs for the producer's life: finds out when Redis takes writes (again), then replays what is on disk. */
@@ -222,36 +232,32 @@ class BatchingProducer implements UsageProducer {
       const refusal = this.#options.refusal();
       if (refusal !== undefined && this.#state === 'up') this.#goAway(refusal);
       if (this.#state === 'up') await this.#replayNow();
-      else if (await this.#takesWrites()) this.#comeBack();
-      else if (this.#state === 'connecting' && performance.now() - startedMs > connectMs)
-        this.#goAway(refusal ?? 'no connection');
+      else await this.#lookAgain(refusal, performance.now() - startedMs);
       this.#waiting.push(...this.#parked.splice(0));
       this.#pump();
-      const pauseMs = this.#state === 'connecting' ? 20 : probeMs;
-      await delay(pauseMs, undefined, { signal: this.#stopProbing.signal, ref: false }).catch(
+      await delay(this.#pauseMs(), undefined, { signal: this.#stopProbing.signal, ref: false }).catch(
         () => undefined,
       );
     }
   }
 
-  async #takesWrites(): Promise<boolean> {
-    try {
-      const refusal = this.#options.refusal();
-      if (refusal !== undefined) throw new Error(refusal);
-      await tryWrite(this.#redis.client, this.#options.sendMs);
-      return true;
-    } catch (cause) {
-      if (this.#state === 'away') this.#acceptance.writeRefused(text(cause));
-      return false;
-    }
+  async #lookAgain(refusal: string | undefined, triedMs: number): Promise<void> {
+    const cause = refusal ?? (await this.#sender.refusesWrites());
+    if (cause === undefined) this.#comeBack();
+    else if (this.#state === 'away') this.#acceptance.writeRefused(cause);
+    else if (triedMs > connectMs) this.#goAway(cause);
   }
 
+  #pauseMs(): number {
+    if (this.#state === 'connecting') return 20;
+    return Math.min(probeMs * 2 ** Math.max(this.#comebacks - 1, 0), probeMsMax);
+  }
+
+  /** Whether the queue is well shows with the first batch that it takes. */
   #comeBack(): void {
-    const connection = this.#redis.client;
-    const streams = { events: { maxLen: streamEntriesMax } };
-    this.#queue = new Queue<UsageEvent[]>(usageQueueName, { connection, prefix: bullPrefix, streams });
-    this.#queue.on('error', () => undefined); // a failed send is what counts, and it is reported
+    this.#sender.open();
     this.#acceptance.writeTaken();
+    this.#comebacks += 1;
     this.#state = 'up';
     this.#lookedForSpoolMs = 0;
     this.#pump();
@@ -265,13 +271,16 @@ class BatchingProducer implements UsageProducer {
       .replay({
         send: async (events) => {
           if (this.#stopProbing.signal.aborted) throw new Error('closing');
-          await this.#enqueue(events);
+          await this.#deliver(events);
         },
         onUnreadable: (file) =>
           this.#options.log.error({ file }, 'a spooled line is unreadable; kept in unreadable.txt'),
       })
       .then(
-        (batches) => batches > 0 && this.#options.log.info({ batches }, 'spooled usage events replayed'),
+        (batches) => {
+          if (batches > 0) this.#options.log.info({ batches }, 'spooled usage events replayed');
+          if (this.#state === 'up') this.#isWell();
+        },
         (cause) => this.#closing || this.#goAway(cause),
       )
       .then(() => undefined);
@@ -280,3 +289,12 @@ class BatchingProducer implements UsageProducer {
 }
 
 const text = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+/** For cutting only: what cannot be measured is sorted out when it is sent. */
+function bytesIfKnown(event: UsageEvent): number {
+  try {
+    return eventBytes(event);
+  } catch {
+    return 0;
+  }
+}
