@@ -7,7 +7,7 @@ import { hashOfKey, keyIdOfHash } from '@llmproxy/key-store';
 import { limitKeys } from '@llmproxy/limit-state';
 import { onFreePort, startRedis, startRedisCluster } from '@llmproxy/real-services';
 import { Redis } from 'ioredis';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bearer, chat, chatPath, outcomeOf } from './harness/authenticated.ts';
@@ -48,7 +48,12 @@ const furtherScripts: Record<string, { ours?: string[]; bull?: string[] }> = {
     ],
   },
   scheduler: {
-    ours: [...limitScripts, 'libs/control-plane/quota-reset/forget-tags.lua'],
+    ours: [
+      ...limitScripts,
+      'libs/control-plane/quota-reset/forget-tags.lua',
+      'libs/shared/key-store/changes.ts',
+      'libs/shared/key-store/key-store.ts',
+    ],
     bull: bullWhenSlow,
   },
   worker: { bull: bullWhenSlow },
@@ -237,6 +242,8 @@ test('a scheduler probes, ends what was left over and resets quotas', async () =
     for (const line of ['backend is unhealthy', 'leases that nobody had renewed were ended', 'quota reset']) {
       await until(line, () => scheduler.output.stdout.includes(line));
     }
+    const copy = join(setup.folder, 'data', 'keys', 'records.json');
+    await until('it has a copy of the keys', () => existsSync(copy));
     await stop(scheduler);
   });
 });

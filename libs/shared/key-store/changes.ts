@@ -30,6 +30,9 @@ for at = 1, #fields, 2 do
 end
 return { underWay, latest }`;
 
+// KEYS[1] the changes · ARGV[1] name
+const nameScript = `redis.call('HSETNX', KEYS[1], 'latest', ARGV[1])`;
+
 /** Makes a change. When it throws it may have been made, and counts as under way. */
 export async function asChange<T>(redis: Redis | Cluster, change: () => Promise<T>): Promise<T> {
   const name = randomUUID();
@@ -54,5 +57,5 @@ export async function readChanges(redis: Redis | Cluster): Promise<Changes> {
 
 /** Gives a store that knows no latest change one to be compared with. */
 export async function nameLatestChange(redis: Redis | Cluster): Promise<void> {
-  await redis.hsetnx(changesKey, 'latest', randomUUID());
+  await redis.eval(nameScript, 1, changesKey, randomUUID());
 }
