@@ -127,8 +127,8 @@ interface Made {
 }
 
 /**
- * Opens the connections that the driver will encrypt. The driver verifies the server for the host of its settings; an address with a dot
- * behind is still verified as an address, where the driver would take it for `localhost`.
+ * Opens the connections that the driver will encrypt. It verifies the server for the host of its settings, where an
+ * address with a dot behind is still verified as that address: one without it would be taken for `localhost`.
  */
 function encrypting({ read, verify, tell = () => undefined }: SqlTls) {
   const latest = lastingly(read, tell);
