@@ -1,7 +1,7 @@
 /** The config of a first start: a demo backend, one key, usage into SQLite. Written once; the key survives restarts. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, linkSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 export interface DemoConfig {
   path: string;
@@ -18,16 +18,28 @@ const keyPattern = /key: (sk-llmproxy-\S+)/;
  */
 export function demoConfig(dataDir: string): DemoConfig {
   const path = join(dataDir, 'demo.yaml');
-  if (existsSync(path)) {
-    const key = keyPattern.exec(readFileSync(path, 'utf8'))?.[1];
-    if (key === undefined)
-      throw new Error(`${path} holds no "key: sk-llmproxy-…" any more; delete it for a new one.`);
-    return { path, key, isNew: false };
+  mkdirSync(dataDir, { recursive: true });
+  const isNew = written(path, demoYaml(`sk-llmproxy-${randomBytes(24).toString('base64url')}`, dataDir));
+  const key = keyPattern.exec(readFileSync(path, 'utf8'))?.[1];
+  if (key === undefined)
+    throw new Error(`${path} holds no "key: sk-llmproxy-…" any more; delete it for a new one.`);
+  return { path, key, isNew };
+}
+
+/** Makes the file, whole or not at all, unless there is one: of two starts at once both go by the same. */
+function written(path: string, text: string): boolean {
+  if (existsSync(path)) return false;
+  const draft = `${path}.${process.pid}`;
+  writeFileSync(draft, text, { mode: 0o600 });
+  try {
+    linkSync(draft, path);
+    return true;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+    return false;
+  } finally {
+    unlinkSync(draft);
   }
-  const key = `sk-llmproxy-${randomBytes(24).toString('base64url')}`;
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, demoYaml(key, dataDir), { mode: 0o600 });
-  return { path, key, isNew: true };
 }
 
 const demoYaml = (

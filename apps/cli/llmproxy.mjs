@@ -4,7 +4,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
-import { installDependencies } from './install.mjs';
+import { alone, installDependencies } from './install.mjs';
 import { findNode24, noNode24, repoRoot } from './node24.mjs';
 
 const [command = 'help'] = process.argv.slice(2);
@@ -21,11 +21,13 @@ const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.P
 if (isCheckout && command === 'start') {
   console.error('llmproxy: building (a few seconds; at once when nothing has changed)…');
   const nx = join(repoRoot, 'node_modules', '.bin', 'nx');
-  const built = spawnSync(node, [nx, 'run-many', '-t', 'build', '--output-style=stream'], {
-    cwd: repoRoot,
-    env: { ...env, NX_DAEMON: 'false' },
-    encoding: 'utf8',
-  });
+  const built = await alone(() =>
+    spawnSync(node, [nx, 'run-many', '-t', 'build', '--output-style=stream'], {
+      cwd: repoRoot,
+      env: { ...env, NX_DAEMON: 'false' },
+      encoding: 'utf8',
+    }),
+  );
   if (built.status !== 0) {
     console.error(`${built.stdout}${built.stderr}\nllmproxy: the build failed (see above).`);
     process.exit(1);

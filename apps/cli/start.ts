@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { listenForStop } from '@llmproxy/app-life';
 import { loadConfig, type Config } from '@llmproxy/config';
 import { startEmbeddedRedis } from '@llmproxy/embedded-redis';
+import { isSocketAnswered } from '@llmproxy/telemetry';
 import { startChild, type Child, type ChildOptions } from './children.ts';
 import { demoConfig, type DemoConfig } from './demo-config.ts';
 import { banner } from './banner.ts';
@@ -74,6 +75,7 @@ async function startAll(options: StartOptions, running: Running): Promise<void> 
     env['LLMPROXY_DEMO_URL'] = (await run({ app: 'demo-backend', args: [] })).url ?? '';
   } else say(`config file: ${path}`);
   const config = loadConfig(path, { ...process.env, ...env });
+  await refuseIfInUse(config);
   if (config.redis.url === undefined) env['LLMPROXY_REDIS_URL'] = await embedRedis(config, running);
 
   const sockets = socketFolder(config);
@@ -152,6 +154,15 @@ async function embedRedis(config: Config, { stoppers, stopping }: Running): Prom
   stoppers.push({ name: 'Redis', stop: () => redis.stop() });
   noteEmbeddedRedis(config.data_dir, redis.url);
   return redis.url;
+}
+
+/** Two on one folder would write to the same files and answer on the same sockets. */
+async function refuseIfInUse({ data_dir: dataDir }: Config): Promise<void> {
+  if (!(await isSocketAnswered(join(dataDir, 'run', 'worker.sock')))) return;
+  throw new Error(
+    `another "llmproxy start" runs on the data folder ${dataDir}. Stop it, or give this one a folder and an address of ` +
+      'its own: data_dir and server.listen in its config (without a config: --data-dir and --listen).',
+  );
 }
 
 // sun_path holds 108 bytes on Linux and 104 elsewhere.

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { lockFile } from './lock.ts';
+import { lockFile } from './lock.mjs';
 import { CommandFailed, run } from './run.ts';
 
 export interface WantedPackages {

@@ -1,7 +1,6 @@
 /** The end of the process that holds the SQL connections. */
-import { lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { connect } from 'node:net';
+import { makeWayForSocket } from '@llmproxy/telemetry';
 import {
   LookupRequest,
   lookupPath,
@@ -38,7 +37,7 @@ export async function serveKeyLookups(options: ServeKeyLookups): Promise<KeyLook
       `${options.socketPath} is too long for a socket (${pathBytesMax} bytes); set a shorter auth.lookup.listen`,
     );
   }
-  await makeWay(options.socketPath);
+  await makeWayForSocket(options.socketPath);
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     response.once('finish', () => {
       if (!server.listening) request.socket.end(); // told to stop: the connection asks nothing more
@@ -57,26 +56,6 @@ export async function serveKeyLookups(options: ServeKeyLookups): Promise<KeyLook
         server.closeIdleConnections();
       }),
   };
-}
-
-/** Removes the socket of a process that was killed; a file of any other kind is somebody's. */
-async function makeWay(socketPath: string): Promise<void> {
-  if (!lstatSync(socketPath, { throwIfNoEntry: false })?.isSocket()) return;
-  if (await isAnswered(socketPath)) {
-    throw new Error(`another process answers on ${socketPath}; stop it, or set another auth.lookup.listen`);
-  }
-  unlinkSync(socketPath);
-}
-
-function isAnswered(socketPath: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(socketPath);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }
 
 /** The mask rather than chmod afterwards: there is no moment in which others could connect. */

@@ -18,3 +18,4 @@ export { parseListen, type ListenAddress } from './listen-address.ts';
 export { watchEventLoopLag } from './event-loop-lag.ts';
 export { mergeMetrics, type MetricsSnapshot } from './merge-metrics.ts';
 export { counterFamily, histogramFamily, type CounterCell, type HistogramCell } from './cells.ts';
+export { isSocketAnswered, makeWayForSocket } from './socket-path.ts';

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { createServer } from 'node:net';
@@ -120,11 +121,18 @@ test('metrics that cannot be collected are an error of one scrape, without its c
 
 test('the socket of a process that was killed does not keep the next one from listening', async () => {
   const path = join(folder, 'm.sock');
-  const first = await serving({ listen: `unix:${path}` });
-  expect((await get(first.address, '/livez')).status).toBe(200);
-  // A second listener takes the path over, as after a kill that left the socket behind.
-  const second = await serving({ listen: `unix:${path}` });
-  expect((await get(second.address, '/livez')).status).toBe(200);
+  const dies = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  expect(spawnSync(process.execPath, ['-e', dies]).signal).toBe('SIGKILL');
+  expect(existsSync(path)).toBe(true);
+  const { address } = await serving({ listen: `unix:${path}` });
+  expect((await get(address, '/livez')).status).toBe(200);
+});
+
+test('the socket of a process that runs is not taken from it', async () => {
+  const path = join(folder, 'm.sock');
+  const { address } = await serving({ listen: `unix:${path}` });
+  await expect(serving({ listen: `unix:${path}` })).rejects.toThrow(`another process answers on ${path}`);
+  expect((await get(address, '/livez')).status).toBe(200);
 });
 
 test('a file that is no socket is left alone', async () => {

@@ -1,7 +1,7 @@
 /** `/livez`, `/readyz`, `/health` and `/metrics` on a listener of their own, so that they need not face clients. */
-import { lstatSync, unlinkSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { parseListen } from './listen-address.ts';
+import { makeWayForSocket } from './socket-path.ts';
 
 export interface Readiness {
   ok: boolean;
@@ -58,11 +58,11 @@ export function probeAnswer(
 
 /**
  * Serves the probes and metrics.
- * @throws Error when the address is malformed or taken
+ * @throws Error when the address is malformed or taken, also when another process answers on the socket
  */
 export async function serveManagement(options: ManagementOptions): Promise<Management> {
   const address = parseListen(options.listen);
-  if ('path' in address) removeStaleSocket(address.path);
+  if ('path' in address) await makeWayForSocket(address.path);
   const server = createServer((request, response) => void answer(request, response, options));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -85,11 +85,6 @@ export async function serveManagement(options: ManagementOptions): Promise<Manag
 function hostForUrl(host: string): string {
   if (host === '::' || host === '0.0.0.0') return '127.0.0.1';
   return host.includes(':') ? `[${host}]` : host;
-}
-
-/** Of a process that was killed; a file of any other kind is somebody's, and then listening fails with EADDRINUSE. */
-function removeStaleSocket(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
 }
 
 async function answer(
