@@ -1,6 +1,6 @@
 /** MySQL and MariaDB. Keys are parameters, which never become part of a statement's text. */
 import { openMysqlPool, type MysqlPool, type SqlTls } from '@llmproxy/sql-connections';
-import { Types, type FieldPacket } from 'mysql2';
+import mysql, { type FieldPacket } from 'mysql2';
 import { rfc3339 } from '../core/field-value.ts';
 import { errorField, type Engine, type Row } from '../engine.ts';
 
@@ -19,7 +19,11 @@ const words: Readonly<Record<string, string>> = {
   ER_STATEMENT_TIMEOUT: 'the query took too long',
 };
 
-const timeTypes = new Set<number | undefined>([Types.DATE, Types.DATETIME, Types.TIMESTAMP]);
+const timeTypes = new Set<number | undefined>([
+  mysql.Types.DATE,
+  mysql.Types.DATETIME,
+  mysql.Types.TIMESTAMP,
+]);
 
 interface Server {
   url: string;
