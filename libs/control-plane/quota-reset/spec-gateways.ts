@@ -48,7 +48,7 @@ export function gatewaysOn(place: AsyncDisposable & { readonly url: string }, cl
       ops: [op],
     };
     await redis.zadd(limitKeys.tags, atMs, tag);
-    return (await transact(redis, batch, atMs))[0];
+    return (await transact(redis, batch, atMs)).replies[0];
   };
   let ids = 0;
   const admit = async (atMs: number, tokens: number, quota = daily): Promise<Lease> => {

@@ -82,8 +82,8 @@ export function createSweep({ redis, onReaped, onReset }: SweepOptions): Sweep {
     }
 
     async function run(tag: string, op: LimitOp): Promise<number> {
-      const [changed] = await transact(redis, { leaseMs, scopes: [{ tag }], ops: [op] }, nowMs);
-      return Number(changed);
+      const { replies } = await transact(redis, { leaseMs, scopes: [{ tag }], ops: [op] }, nowMs);
+      return Number(replies[0]);
     }
   };
 }

@@ -1,26 +1,57 @@
 /**
  * All calls of one turn of the event loop travel in one script call (on a Redis Cluster: one for each hash tag), sent
- * after the turn's sockets were read; nobody waits for an earlier batch. What Redis may not have heard of is kept and told
- * again when it answers.
+ * after the turn's sockets were read; nobody waits for an earlier batch. What becomes of a call is known when its answer
+ * comes, however late, or its connection breaks: what Redis may not have heard of then is told again.
  */
-import type { Cluster, Redis } from 'ioredis';
-import { transact, type LimitReply, type LimitScope } from '@llmproxy/limit-state';
+import { leaseMs, type LimitScope, type Transacted } from '@llmproxy/limit-state';
 import { inTurn } from '@llmproxy/turn';
-import { Gathering, type AdmitCall, type LeaseCall, type OnAnswer } from './gathering.ts';
+import {
+  Gathering,
+  type AdmitCall,
+  type Answer,
+  type Late,
+  type LeaseCall,
+  type OnAnswer,
+} from './gathering.ts';
+import type { LimitServer } from './limit-server.ts';
 
 export interface BatchesOptions {
-  readonly redis: Redis | Cluster;
-  readonly leaseMs: number;
+  readonly server: LimitServer;
   /** A batch without an answer for this long has failed. */
-  readonly deadlineMs: number;
+  readonly deadlineMs: () => number;
   /** Whether Redis is to be asked at all. */
   readonly mayCall: () => boolean;
-  /** Hears how each call went, and how many ops it carried. */
-  readonly onCall: (ok: boolean, tookMs: number, ops: number) => void;
-  /** Runs after each call that was answered. */
-  readonly onAnswered: () => void;
-  /** Hears of a settle that will not be told to Redis any more. */
+  readonly onCall: OnCall;
+  /** Whether what Redis does not answer is counted here: then nothing is asked behind it. */
+  readonly countsAlone: boolean;
+  /** Runs after each call that was answered, also too late, and before those who asked hear of it. */
+  readonly onAnswered: (scopes: readonly LimitScope[], done: Transacted) => void;
+  /** Hears of what will not be told to Redis any more. */
   readonly onDropped: (call: LeaseCall) => void;
+}
+
+export interface EndedCall {
+  /** Undefined: it was answered in time; else what was the matter, without a secret. */
+  readonly failure: string | undefined;
+  readonly tookMs: number;
+  /** What it carried. */
+  readonly ops: number;
+  /** False where it was not waited for, or not even sent, because another one failed. */
+  readonly isFirst: boolean;
+}
+
+interface UnderWay {
+  /** Hash tag on a cluster, else empty. */
+  readonly name: string;
+  /** Resolves when it was answered or has failed. */
+  readonly ended: Promise<void>;
+  readonly leave: (failure: string) => void;
+}
+
+export interface OnCall {
+  ended(call: EndedCall): void;
+  /** An answer to a call that had failed by its deadline. */
+  answeredLate(tookMs: number): void;
 }
 
 /** Bounds what one call blocks Redis for. */
@@ -32,19 +63,24 @@ export class Batches {
   readonly #isCluster: boolean;
   /** By hash tag on a cluster, else one. */
   readonly #gatherings = new Map<string, Gathering>();
-  readonly #underWay = new Set<Promise<void>>();
+  /** What is waited for. */
+  readonly #underWay = new Set<UnderWay>();
+  /** What is not waited for any more, and may still be answered. */
+  readonly #stalled = new Set<UnderWay>();
   #kept: LeaseCall[] = [];
   /** Whether this turn will send what is gathered. */
   #isDue = false;
 
   constructor(options: BatchesOptions) {
     this.#options = options;
-    this.#isCluster = options.redis.isCluster;
+    this.#isCluster = options.server.isCluster;
   }
 
   /** On a cluster all scopes of the call have one tag. */
   admit(call: AdmitCall, waiting: OnAnswer): void {
     const { scopes, alternatives } = call;
+    // Redis has to hear first of what was admitted without it.
+    if (this.#kept.length > 0 && this.#options.server.isReady()) this.tellKept();
     this.#gathering(alternatives.length === 0 ? scopes : [...scopes, ...alternatives]).admit(call, waiting);
   }
 
@@ -52,7 +88,18 @@ export class Batches {
     this.#gathering(call.held.scopes, call.held.lease.holds).add(call);
   }
 
-  /** Tells Redis again what it may not have heard. */
+  /** What was granted is not wanted after all. */
+  undo({ reply, scopes }: Answer): void {
+    if (!reply.granted || reply.lease.holds.length === 0) return;
+    this.tell({ op: 'undo', held: { scopes, lease: reply.lease } });
+  }
+
+  /** The same of what may have been granted and is not known yet. */
+  undoLate(late: Late): void {
+    void late.then((answer) => answer && this.undo(answer));
+  }
+
+  /** Tells Redis again what it may not have heard, before all that is asked from now on. */
   tellKept(): void {
     const kept = this.#kept;
     this.#kept = [];
@@ -62,7 +109,33 @@ export class Batches {
   /** Sends what is gathered and waits for the answers, each at most until its deadline. */
   async drain(): Promise<void> {
     this.#sendAll();
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+    while (this.#underWay.size > 0) await Promise.race([...this.#underWay].map(({ ended }) => ended));
+  }
+
+  /**
+   * Waits for none of the calls under way any more, or for none about one tag: a connection answers in order, so where one
+   * call has no answer those behind it have none either, and who decides without Redis must not be surprised by it.
+   */
+  leaveAll(failure: string, name?: string): void {
+    for (const call of this.#underWay) if (name === undefined || call.name === name) call.leave(failure);
+  }
+
+  /** Whether an answer is overdue behind which nothing is asked. */
+  get isStalled(): boolean {
+    return this.#stalled.size > 0 && this.#options.countsAlone;
+  }
+
+  #isStalled(name: string): boolean {
+    return this.isStalled && [...this.#stalled].some((call) => call.name === name);
+  }
+
+  /** Redis would grant these without knowing what was granted since, and would answer no sooner than it does before them. */
+  #heldBack(gathered: Gathering): Gathering {
+    const rest = gathered.withoutAdmissions();
+    const ops = gathered.ops.length - rest.ops.length;
+    const failure = 'an answer is overdue';
+    if (ops > 0) this.#options.onCall.ended({ failure, tookMs: 0, ops, isFirst: false });
+    return rest;
   }
 
   #gathering(all: readonly LimitScope[], holds?: readonly { readonly scope: number }[]): Gathering {
@@ -70,7 +143,7 @@ export class Batches {
     const name = this.#isCluster ? (scopes[0]?.tag ?? '') : '';
     let gathering = this.#gatherings.get(name);
     if (gathering !== undefined && (gathering.ops.length >= opsMax || !gathering.accepts(scopes))) {
-      this.#send(gathering);
+      this.#send(name, gathering);
       gathering = undefined;
     }
     if (gathering === undefined) {
@@ -84,55 +157,88 @@ export class Batches {
 
   #sendAll(): void {
     this.#isDue = false;
-    const ready = [...this.#gatherings.values()];
+    const ready = [...this.#gatherings];
     this.#gatherings.clear();
-    for (const gathering of ready) this.#send(gathering);
+    for (const [name, gathering] of ready) this.#send(name, gathering);
   }
 
-  #send(gathering: Gathering): void {
-    const { redis, mayCall, onCall } = this.#options;
-    if (!mayCall()) return this.#failed(gathering, false);
-    if (redis.status !== 'ready') {
-      onCall(false, 0, gathering.ops.length);
-      return this.#failed(gathering, false);
+  #send(name: string, gathered: Gathering): void {
+    const { server, mayCall, onCall } = this.#options;
+    if (!mayCall()) return this.#notSent(gathered);
+    const gathering = this.#isStalled(name) ? this.#heldBack(gathered) : gathered;
+    if (gathering.ops.length === 0) return;
+    if (!server.isReady()) {
+      const failure = 'no connection';
+      onCall.ended({ failure, tookMs: 0, ops: gathering.ops.length, isFirst: true });
+      this.leaveAll(failure, name);
+      return this.#notSent(gathering);
     }
-    const call = this.#call(gathering);
-    this.#underWay.add(call);
-    void call.then(() => this.#underWay.delete(call));
+    this.#call(name, gathering);
   }
 
-  /** Resolves when the call was answered or has failed. */
-  #call(gathering: Gathering): Promise<void> {
-    const { redis, leaseMs, deadlineMs, onCall } = this.#options;
+  #call(name: string, gathering: Gathering): void {
+    const { server, deadlineMs, onCall } = this.#options;
     const { scopes, ops } = gathering;
     const startMs = performance.now();
-    return new Promise((resolve) => {
-      let isOver = false;
-      const end = (replies: LimitReply[] | undefined): void => {
-        if (isOver) return replies && this.#undoLate(gathering, replies);
-        isOver = true;
-        clearTimeout(timer);
-        onCall(replies !== undefined, performance.now() - startMs, ops.length);
-        if (replies === undefined) this.#failed(gathering, true);
-        else this.#answered(gathering, replies);
-        resolve();
-      };
-      // After a pause of the process the answer may lie in the socket unread: look there before giving up.
-      const timer = setTimeout(() => setImmediate(() => end(undefined)), deadlineMs);
-      transact(redis, { leaseMs, scopes, ops }).then(end, () => end(undefined));
-    });
+    const limitMs = deadlineMs();
+    let isOver = false;
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const sent = server.transact({ leaseMs, scopes, ops });
+    /** Only the first one counts. */
+    const end = (failure: string | undefined, isFirst = true): void => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(timer);
+      this.#underWay.delete(call);
+      onCall.ended({ failure, tookMs: performance.now() - startMs, ops: ops.length, isFirst });
+      if (failure !== undefined) gathering.leave(sent.catch(() => undefined));
+      resolve();
+    };
+    const leave = (failure: string, isFirst = false): void => {
+      this.#stalled.add(call);
+      end(failure, isFirst);
+    };
+    const giveUp = (): void => {
+      const failure = `no answer within ${Math.round(limitMs)} ms`;
+      leave(failure, true);
+      this.leaveAll(failure, name);
+    };
+    sent.then(
+      (transacted) => {
+        this.#stalled.delete(call);
+        if (isOver) onCall.answeredLate(performance.now() - startMs);
+        const isInTime = !isOver;
+        end(undefined);
+        this.#answered(gathering, transacted, isInTime);
+      },
+      (error: unknown) => {
+        this.#stalled.delete(call);
+        end(error instanceof Error ? error.message : String(error));
+        this.#lost(gathering);
+      },
+    );
+    const call: UnderWay = { name, ended, leave };
+    this.#underWay.add(call);
+    // After a pause of the process the answer may lie in the socket unread: look there before giving up.
+    const timer = setTimeout(() => setImmediate(() => isOver || giveUp()), limitMs);
   }
 
-  #answered(gathering: Gathering, replies: readonly LimitReply[]): void {
-    gathering.answer(replies);
+  #answered(gathering: Gathering, done: Transacted, isInTime: boolean): void {
+    this.#options.onAnswered(gathering.scopes, done);
+    for (const { call } of gathering.entries) if (call?.op === 'charge') call.onHeard();
+    if (isInTime) gathering.answer(done);
     this.tellKept();
-    this.#options.onAnswered();
   }
 
-  #failed({ entries }: Gathering, wasSent: boolean): void {
-    for (const { waiting, call } of entries) {
-      if (waiting !== undefined) waiting(undefined);
-      else this.#keep(call.op === 'settle' && wasSent ? { ...call, again: true } : call);
+  #notSent(gathering: Gathering): void {
+    gathering.leave(Promise.resolve(undefined));
+    for (const { call } of gathering.entries) if (call) this.#keep(call);
+  }
+
+  /** Redis may have run it or not. */
+  #lost({ entries }: Gathering): void {
+    for (const { call } of entries) {
+      if (call) this.#keep(call.op === 'settle' ? { ...call, again: true } : call);
     }
   }
 
@@ -140,14 +246,5 @@ export class Batches {
     if (call.op === 'renew') return; // the next one comes soon enough
     if (this.#kept.length < keptMax) this.#kept.push(call);
     else this.#options.onDropped(call);
-  }
-
-  /** Whoever asked was told long ago that Redis does not answer. */
-  #undoLate({ scopes }: Gathering, replies: readonly LimitReply[]): void {
-    for (const reply of replies) {
-      if (typeof reply === 'object' && reply.granted) {
-        this.tell({ op: 'undo', held: { scopes, lease: reply.lease } });
-      }
-    }
   }
 }

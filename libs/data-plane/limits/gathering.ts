@@ -1,5 +1,13 @@
 /** Ops that will travel in one call, and whoever waits for their replies. */
-import type { Admitted, Lease, LimitOp, LimitReply, LimitScope, Refused } from '@llmproxy/limit-state';
+import type {
+  Admitted,
+  Lease,
+  LimitOp,
+  LimitReply,
+  LimitScope,
+  Refused,
+  Transacted,
+} from '@llmproxy/limit-state';
 
 /** An admitted request as Redis knows it. */
 export interface Held {
@@ -23,13 +31,26 @@ export interface AdmitCall {
   readonly alternatives: readonly LimitScope[];
 }
 
-/** What becomes of a lease. */
+/** What becomes of a lease, and what was admitted elsewhere. */
 export type LeaseCall =
   | { readonly op: 'settle'; readonly held: Held; readonly used: number | null; readonly again: boolean }
-  | { readonly op: 'undo' | 'renew'; readonly held: Held };
+  | { readonly op: 'undo' | 'renew'; readonly held: Held }
+  | {
+      readonly op: 'charge';
+      readonly held: Held;
+      readonly requests: number;
+      /** Redis has heard of it, or never will. */
+      readonly onHeard: () => void;
+    };
 
-/** Undefined: Redis did not answer. */
-export type OnAnswer = (answer: Answer | undefined) => void;
+/**
+ * What Redis says of a request that was not waited for any longer, when it is known for good; undefined: Redis has not
+ * run it, or whether it has cannot be found out any more.
+ */
+export type Late = Promise<Answer | undefined>;
+
+/** Where there is no answer in time, what comes of it. */
+export type OnAnswer = (answer: Answer | undefined, late: Late) => void;
 
 type Entry =
   | { readonly waiting: OnAnswer; readonly call?: undefined }
@@ -60,20 +81,37 @@ export class Gathering {
     const { scopes, lease } = call.held;
     const holds = lease.holds.map(({ scope, flags }) => ({ scope: this.#index(scopes[scope]), flags }));
     const placed = { id: lease.id, tokens: lease.tokens, atMs: lease.atMs, holds };
-    this.ops.push(
-      call.op === 'settle'
-        ? { op: 'settle', lease: placed, used: call.used, again: call.again }
-        : { op: call.op, lease: placed },
-    );
+    this.ops.push(opOf(call, placed));
     this.entries.push({ call });
   }
 
   /** Gives whoever waits for an admission its answer. */
-  answer(replies: readonly LimitReply[]): void {
-    for (const [at, { waiting }] of this.entries.entries()) {
-      const reply = replies[at];
-      waiting?.(typeof reply === 'object' ? { reply, scopes: this.scopes } : undefined);
+  answer({ replies }: Transacted): void {
+    for (const [at, { waiting }] of this.entries.entries()) waiting?.(this.#answerAt(replies[at]), noLate);
+  }
+
+  /** What is only told; whoever waits for an admission hears that Redis is not asked. */
+  withoutAdmissions(): Gathering {
+    const rest = new Gathering();
+    for (const { call, waiting } of this.entries) {
+      if (call) rest.add(call);
+      else waiting(undefined, noLate);
     }
+    return rest;
+  }
+
+  /** Tells whoever waits that there is no answer in time. */
+  leave(late: Promise<Transacted | undefined>): void {
+    for (const [at, { waiting }] of this.entries.entries()) {
+      waiting?.(
+        undefined,
+        late.then((done) => this.#answerAt(done?.replies[at])),
+      );
+    }
+  }
+
+  #answerAt(reply: LimitReply | undefined): Answer | undefined {
+    return typeof reply === 'object' ? { reply, scopes: this.scopes } : undefined;
   }
 
   #place(scopes: readonly LimitScope[]): number[] {
@@ -88,6 +126,19 @@ export class Gathering {
       this.#indexes.set(scope.tag, index);
     }
     return index;
+  }
+}
+
+const noLate: Late = Promise.resolve(undefined);
+
+function opOf(call: LeaseCall, lease: Lease): LimitOp {
+  switch (call.op) {
+    case 'settle':
+      return { op: 'settle', lease, used: call.used, again: call.again };
+    case 'charge':
+      return { op: 'charge', lease, requests: call.requests };
+    default:
+      return { op: call.op, lease };
   }
 }
 

@@ -3,18 +3,22 @@
  * other request of the same turn of the event loop. While Redis does not answer, the policy of the operator decides.
  */
 import type { Cluster, Redis } from 'ioredis';
-import { holds, leaseMs, type LimitScope } from '@llmproxy/limit-state';
+import { holds, type LimitScope, type Transacted } from '@llmproxy/limit-state';
+import type { Condition } from '@llmproxy/telemetry';
 import { systemClock, type Clock } from '@llmproxy/time';
-import { Batches } from './batches.ts';
+import { Batches, type EndedCall } from './batches.ts';
+import { Calls } from './calls.ts';
 import type { Granted, Refused, Unavailable } from './core/admission.ts';
 import { Gate } from './gate.ts';
-import type { AdmitCall, Answer, Held } from './gathering.ts';
-import { LocalLimits, type LocalHold } from './local-limits.ts';
+import type { AdmitCall, Held, LeaseCall } from './gathering.ts';
+import { Known } from './known.ts';
+import { onRedis, type LimitServer } from './limit-server.ts';
+import { OpenRequest, type Reservation } from './open-request.ts';
 import { OpenRequests } from './open-requests.ts';
-import { Quotas } from './quotas.ts';
 import { admitScattered } from './scattered.ts';
 import { TagsInUse } from './tags-in-use.ts';
 import { fromOne, toldOf, type Gathered } from './told.ts';
+import { leasesOf, WithoutRedis } from './without-redis.ts';
 import { Workers } from './workers.ts';
 
 export interface LimitRequest {
@@ -28,28 +32,28 @@ export interface LimitRequest {
   readonly alternatives?: readonly LimitScope[] | undefined;
 }
 
-/** What a granted request holds. Opaque; to be settled exactly once. */
-export interface Reservation {
-  readonly id: string;
-}
-
 export type Admission = Granted<Reservation> | Refused | Unavailable;
 
-export interface LimiterOptions {
-  /** Of a connection that rejects commands at once while it is down. */
-  readonly redis: Redis | Cluster;
+export interface LimiterChoice {
   /** Unique among all workers of all gateways, and new for each start. */
   readonly worker: string;
   /** While Redis does not answer: limits shared out among workers, nothing limited, or nothing passed. */
   readonly onFailure: 'local' | 'allow' | 'deny';
-  /** How long a request waits for Redis; default: 100 ms. */
+  /**
+   * How long a request waits for Redis at least; longer, up to a second, where answers take longer. Default: 100 ms.
+   */
   readonly deadlineMs?: number | undefined;
   /** Workers that share the limits at least, also while Redis has not said how many there are; default: 1. */
   readonly workersAtLeast?: number | undefined;
   readonly clock?: Clock | undefined;
   readonly log?: ((level: 'info' | 'warn', message: string) => void) | undefined;
-  /** Hears of each call to Redis: whether it was answered, how long that took and how many ops it carried. */
+  /** Hears of each call to Redis: whether it was answered in time, how long that took and how many ops it carried. */
   readonly onCall?: ((ok: boolean, tookMs: number, ops: number) => void) | undefined;
+}
+
+export interface LimiterOptions extends LimiterChoice {
+  /** Of a connection that rejects commands at once while it is down. */
+  readonly redis: Redis | Cluster;
 }
 
 export interface Limiter {
@@ -60,8 +64,10 @@ export interface Limiter {
    * @param used null: unknown; nothing is charged, all of the estimate is given back
    */
   settle(reservation: Reservation, used: number | null): void;
-  /** False while the circuit around Redis is open. */
+  /** False while the circuit around Redis is open, or an answer is overdue behind which nothing is asked. */
   isRedisAsked(): boolean;
+  /** How the calls to Redis fare: failing from a share of them on, well when none has failed for a while. */
+  readonly condition: Pick<Condition, 'isWell' | 'found'>;
   /** Tells Redis what it has not heard yet. Takes a deadline or two at most. */
   close(): Promise<void>;
 }
@@ -69,66 +75,74 @@ export interface Limiter {
 const renewEveryMs = 250;
 const signEveryMs = 5000;
 const firstSignMsMax = 1000;
-const noLeases: readonly Held[] = [];
 
 /** Resolves when Redis has answered once, or has not within a second. */
-export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
-  const limiter = new RedisLimiter(options);
+export function openLimiter({ redis, ...choice }: LimiterOptions): Promise<Limiter> {
+  return openLimiterOn(onRedis(redis), choice);
+}
+
+export async function openLimiterOn(server: LimitServer, choice: LimiterChoice): Promise<Limiter> {
+  const limiter = new ServerLimiter(server, choice);
   await limiter.open();
   return limiter;
 }
 
-class OpenRequest implements Reservation {
-  readonly id: string;
-  /** What Redis knows of it and has to be told the end of. */
-  held = noLeases;
-  local: LocalHold | undefined;
-  /** The scope whose quota Redis could not reserve for it. */
-  owing: LimitScope | undefined;
-  renewedMs = 0;
-  isSettled = false;
-
-  constructor(id: string) {
-    this.id = id;
-  }
-}
-
-class RedisLimiter implements Limiter {
-  readonly #options: LimiterOptions;
+class ServerLimiter implements Limiter {
+  readonly #server: LimitServer;
+  readonly #choice: LimiterChoice;
   readonly #clock: Clock;
+  readonly #calls: Calls;
+  readonly #known: Known;
   readonly #workers: Workers;
   readonly #gate: Gate;
   readonly #batches: Batches;
-  readonly #local: LocalLimits;
+  readonly #withoutRedis: WithoutRedis;
   readonly #tags: TagsInUse;
-  readonly #quotas = new Quotas();
   readonly #open = new OpenRequests<OpenRequest>();
   #timers: NodeJS.Timeout[] = [];
 
-  constructor(options: LimiterOptions) {
-    const { redis, onCall, deadlineMs = 100, clock = systemClock } = options;
-    this.#options = options;
+  constructor(server: LimitServer, choice: LimiterChoice) {
+    const { worker, deadlineMs: leastMs = 100, clock = systemClock } = choice;
+    this.#server = server;
+    this.#choice = choice;
     this.#clock = clock;
-    this.#workers = new Workers({ ...options, deadlineMs });
-    this.#local = new LocalLimits(clock);
-    this.#tags = new TagsInUse(redis, clock);
+    this.#calls = new Calls({ clock, leastMs, onChange: (cause) => this.#log(cause) });
+    this.#known = new Known(clock);
+    this.#tags = new TagsInUse(server, clock);
+    const onCall = {
+      ended: (call: EndedCall) => this.#onCall(call),
+      answeredLate: (tookMs: number) => this.#calls.answeredLate(tookMs),
+    };
+    this.#workers = new Workers({ server, worker, onCall });
     this.#gate = new Gate({
       clock,
-      probe: () => this.#workers.sign(),
-      onChange: (away) => this.#onChange(away),
+      probe: () => this.#workers.sign(this.#calls.longestMs),
+      onChange: (isOpen) => this.#onGate(isOpen),
     });
     this.#batches = new Batches({
-      redis,
-      leaseMs,
-      deadlineMs,
+      server,
+      deadlineMs: () => this.#calls.deadlineMs(),
       mayCall: () => this.#gate.mayCall(),
-      onCall: (ok, tookMs, ops) => {
-        this.#gate.tell(ok);
-        onCall?.(ok, tookMs, ops);
-      },
-      onAnswered: () => this.#payDebts(),
-      onDropped: (call) => this.#quotas.oweFor(call),
+      countsAlone: choice.onFailure === 'local',
+      onCall,
+      onAnswered: (scopes, done) => this.#onAnswered(scopes, done),
+      onDropped: (call) => this.#onDropped(call),
     });
+    this.#withoutRedis = new WithoutRedis({
+      policy: choice.onFailure,
+      isCluster: server.isCluster,
+      known: this.#known,
+      workers: () => Math.max(choice.workersAtLeast ?? 1, this.#workers.alive),
+      openIn: (tag) => this.#open.in(tag),
+      monotonic: () => clock.monotonic(),
+      batches: this.#batches,
+      takeOver: (request, held) => this.#hold(request, held),
+      onUntold: () => this.#tellUntold(),
+    });
+  }
+
+  get condition(): Limiter['condition'] {
+    return this.#calls.condition;
   }
 
   async open(): Promise<void> {
@@ -139,42 +153,43 @@ class RedisLimiter implements Limiter {
 
   admit(request: LimitRequest): Promise<Admission> {
     const call = { ...request, alternatives: request.alternatives ?? [] };
-    if (call.scopes.length + call.alternatives.length === 0) return Promise.resolve(unlimited(call, 'redis'));
-    if (!this.#gate.mayCall()) return Promise.resolve(this.#withoutRedis(call));
-    if (this.#options.redis.isCluster) return this.#admitScattered(call);
+    if (call.scopes.length + call.alternatives.length === 0) return Promise.resolve(unlimited(call.id));
+    if (!this.#gate.mayCall()) return Promise.resolve(this.#without(call, []));
+    if (this.#server.isCluster) return this.#admitScattered(call);
     return new Promise((resolve) =>
-      this.#batches.admit(call, (answer) =>
-        resolve(answer ? this.#granted(call, fromOne(call, answer)) : this.#withoutRedis(call)),
-      ),
+      this.#batches.admit(call, (answer, late) => {
+        if (answer) resolve(this.#granted(call, fromOne(call, answer)));
+        else resolve(this.#without(call, [{ tags: tagsOf(call), late }]));
+      }),
     );
   }
 
   settle(reservation: Reservation, used: number | null): void {
     if (!(reservation instanceof OpenRequest) || reservation.isSettled) return;
     reservation.isSettled = true;
-    const { held, local, owing } = reservation;
-    this.#open.remove(reservation);
-    for (const one of held) this.#batches.tell({ op: 'settle', held: one, used, again: false });
-    if (local) this.#local.settle(local, used);
-    if (owing && used !== null && used > 0) this.#quotas.owe(owing, used);
+    reservation.used = used;
+    if (reservation.held.length > 0) this.#open.remove(reservation);
+    for (const one of reservation.held) this.#batches.tell({ op: 'settle', held: one, used, again: false });
+    for (const grant of reservation.locals) this.#withoutRedis.settle(grant);
   }
 
   isRedisAsked(): boolean {
-    return this.#gate.mayCall();
+    return this.#gate.mayCall() && !this.#batches.isStalled;
   }
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#batches.tellKept();
-    this.#payDebts();
+    this.#withoutRedis.tell();
     await this.#batches.drain();
     this.#gate.close();
-    await this.#workers.leave();
+    await this.#workers.leave(this.#calls.deadlineMs());
   }
 
   async #admitScattered(call: AdmitCall): Promise<Admission> {
-    const gathered = await admitScattered(this.#batches, call);
-    return gathered ? this.#granted(call, gathered) : this.#withoutRedis(call);
+    const scattered = await admitScattered(this.#batches, call);
+    if ('gathered' in scattered) return this.#granted(call, scattered.gathered);
+    return this.#withoutRedis.admit(scattered.unanswered);
   }
 
   /** What Redis said, or refused. */
@@ -182,41 +197,56 @@ class RedisLimiter implements Limiter {
     const told = toldOf(gathered);
     if (told.outcome === 'refused') return told;
     const handle = new OpenRequest(id);
-    handle.held = gathered.answers.flatMap(leasesOf);
-    if (handle.held.length > 0) this.#open.add(handle, this.#clock.monotonic());
-    for (const { scopes, lease } of handle.held) {
-      for (const { scope } of lease.holds) this.#tags.note(scopes[scope]?.tag ?? '');
-    }
-    for (const answer of gathered.answers) this.#quotas.note(answer);
+    this.#hold(handle, gathered.answers.flatMap(leasesOf));
     return { ...told, by: 'redis', handle };
   }
 
-  #withoutRedis(call: AdmitCall): Admission {
-    switch (this.#options.onFailure) {
-      case 'deny':
-        return { outcome: 'unavailable' };
-      case 'allow':
-        return unlimited(call, 'none');
-      case 'local':
-        return this.#locally(call);
-      default:
-        return this.#options.onFailure satisfies never;
+  #without(call: AdmitCall, lost: Parameters<WithoutRedis['admit']>[0]['lost']): Admission {
+    return this.#withoutRedis.admit({ call, kept: [], alternative: -1, lost });
+  }
+
+  /** Redis holds this for the request, and has to be told its end. */
+  #hold(request: OpenRequest, held: readonly Held[]): void {
+    if (held.length === 0) return;
+    if (request.isSettled) {
+      const { used } = request;
+      for (const one of held) this.#batches.tell({ op: 'settle', held: one, used, again: false });
+      return;
+    }
+    if (request.held.length > 0) this.#open.remove(request);
+    request.held = request.held.length === 0 ? held : [...request.held, ...held];
+    this.#open.add(request, this.#clock.monotonic());
+    for (const { scopes, lease } of held) {
+      for (const { scope } of lease.holds) this.#tags.note(scopes[scope]?.tag ?? '');
     }
   }
 
-  #locally(call: AdmitCall): Admission {
-    const workers = Math.max(this.#options.workersAtLeast ?? 1, this.#workers.alive);
-    const { answer, store } = this.#local.admit(call, workers, (tag) => this.#quotas.known(tag));
-    const told = toldOf(fromOne(call, answer));
-    if (told.outcome === 'refused' || !answer.reply.granted) return told as Refused;
-    const handle = new OpenRequest(call.id);
-    handle.local = { scopes: answer.scopes, lease: answer.reply.lease, store };
-    handle.owing = withQuota(call);
-    return { ...told, by: 'local', handle };
+  #onCall({ failure, tookMs, ops, isFirst }: EndedCall): void {
+    if (failure === undefined) this.#calls.answered(tookMs);
+    else this.#calls.failed(failure);
+    if (ops === 0) return; // a sign of life
+    if (isFirst) this.#gate.tell(failure === undefined);
+    this.#choice.onCall?.(failure === undefined, tookMs, ops);
   }
 
-  #payDebts(): void {
-    for (const debt of this.#quotas.takeDebts()) this.#batches.tell(debt);
+  #onAnswered(scopes: readonly LimitScope[], done: Transacted): void {
+    this.#known.note(scopes, done);
+    this.#open.countNoMore();
+  }
+
+  #onDropped(call: LeaseCall): void {
+    if (call.op === 'charge') return call.onHeard();
+    if (call.op !== 'settle' || call.used === null) return;
+    // Its lease ends by itself.
+    const { scopes, lease } = call.held;
+    for (const { scope: at, flags } of lease.holds) {
+      const scope = scopes[at];
+      if (scope && (flags & holds.quota) !== 0) this.#withoutRedis.owe(scope, call.used);
+    }
+  }
+
+  #tellUntold(): void {
+    if (this.#gate.mayCall()) this.#withoutRedis.tell();
   }
 
   #renew(): void {
@@ -228,31 +258,29 @@ class RedisLimiter implements Limiter {
 
   #sign(): void {
     this.#tags.tick();
-    if (this.#gate.mayCall()) this.#workers.sign().catch(() => undefined);
+    if (this.#gate.mayCall()) this.#workers.sign(this.#calls.longestMs).catch(() => undefined);
   }
 
-  #onChange(isAway: boolean): void {
-    const { log, onFailure } = this.#options;
-    if (isAway) return log?.('warn', `Redis does not answer; on_redis_failure: ${onFailure}`);
-    log?.('info', 'Redis answers again; limits are exact');
-    this.#local.forget();
+  #onGate(isOpen: boolean): void {
+    if (isOpen) {
+      this.#calls.gaveUp();
+      return this.#batches.leaveAll('Redis is not asked any more');
+    }
     this.#batches.tellKept();
-    this.#payDebts();
+    this.#withoutRedis.tell();
+  }
+
+  #log(cause: string | undefined): void {
+    const { log, onFailure } = this.#choice;
+    if (cause === undefined) log?.('info', 'limits: no call to Redis fails any more; they are exact again');
+    else log?.('warn', `limits: ${cause}; on_redis_failure: ${onFailure}`);
   }
 }
 
-function unlimited(call: AdmitCall, by: 'redis' | 'none'): Granted<Reservation> {
-  const handle = new OpenRequest(call.id);
-  if (by === 'none') handle.owing = withQuota(call);
-  const alternative = call.alternatives.length > 0 ? 0 : -1;
-  return { outcome: 'granted', by, alternative, handle, requests: null, tokens: null, shadowRefusals: [] };
+function unlimited(id: string): Granted<Reservation> {
+  const told = { requests: null, tokens: null, shadowRefusals: [] };
+  return { outcome: 'granted', by: 'redis', alternative: -1, handle: new OpenRequest(id), ...told };
 }
 
-const withQuota = ({ scopes }: AdmitCall): LimitScope | undefined => scopes.find(({ quota }) => quota);
-
-/** Only what has to be told the end of the request: a count of requests has not. */
-function leasesOf({ reply, scopes }: Answer): Held[] {
-  if (!reply.granted) return [];
-  const leased = reply.lease.holds.filter(({ flags }) => (flags & holds.lease) !== 0);
-  return leased.length === 0 ? [] : [{ scopes, lease: { ...reply.lease, holds: leased } }];
-}
+const tagsOf = ({ scopes, alternatives }: AdmitCall): string[] =>
+  [...scopes, ...alternatives].map(({ tag }) => tag);

@@ -32,8 +32,11 @@ async function one(limiter: Limiter, limits = {}): Promise<Admission> {
   return admission;
 }
 
+/** Requests that use nothing, until Redis is not asked any more. */
 const untilOpen = async (limiter: Limiter) => {
-  while (limiter.isRedisAsked()) await one(limiter);
+  while (limiter.isRedisAsked()) {
+    for (const { handle } of granted([await one(limiter)])) limiter.settle(handle, null);
+  }
 };
 const untilAsked = (limiter: Limiter) =>
   expect.poll(() => limiter.isRedisAsked(), { timeout: 10_000 }).toBe(true);
@@ -104,9 +107,65 @@ test('what Redis granted too late is given back', async () => {
   await pause();
   expect((await one(limiter, limits)).outcome).toBe('unavailable');
   await resume();
+  await expect.poll(() => limiters.redis.exists(limitKeys.rates(key)), { timeout: 10_000 }).toBe(1);
   await expect.poll(() => limiters.redis.zcard(limitKeys.leases(key)), { timeout: 10_000 }).toBe(0);
   expect(await one(limiter, limits)).toMatchObject({ requests: { remaining: 4 } });
 });
+
+test('what was granted while Redis did not answer counts there as soon as it does, and is held there to its end', async () => {
+  const limiter = await limiters.open({ onFailure: 'local', deadlineMs: 50 });
+  const scopes = [{ tag: 'g', limits: { requestsPerMinute: 20, tokensPerMinute: 1000, maxConcurrent: 20 } }];
+  const ask = async (count: number) => granted(await atOnce([limiter], count, { tokens: 10, scopes }));
+  expect(await ask(3)).toHaveLength(3);
+  await pause();
+  const early = await ask(5); // Redis has them, and grants them when the pause is over
+  await untilOpen(limiter);
+  const alone = await ask(40);
+  expect([early, alone].map(({ length }) => length)).toEqual([5, 12]);
+  await resume();
+  await untilAsked(limiter);
+  await expect.poll(() => limiters.redis.zcard(limitKeys.leases('g')), { timeout: 10_000 }).toBe(20);
+  expect(await ask(10)).toEqual([]);
+  for (const { handle } of [...early, ...alone]) limiter.settle(handle, 1);
+  await expect.poll(() => limiters.redis.zcard(limitKeys.leases('g'))).toBe(3);
+  await limiter.close();
+  const other = await limiters.open();
+  const [, refused] = await atOnce([other], 2, {
+    tokens: 0,
+    scopes: [{ tag: 'g', limits: { requestsPerMinute: 21, tokensPerMinute: 1000 } }],
+  });
+  expect(refused).toMatchObject({
+    outcome: 'refused',
+    limit: 'requests_per_minute',
+    tokens: { remaining: 953 },
+  });
+});
+
+test('a Redis that stutters lets in what the limit and a local share allow, and is told to be failing', async () => {
+  const lines: string[] = [];
+  const log = (_level: string, message: string) => void lines.push(message);
+  const two = [
+    await limiters.open({ onFailure: 'local', deadlineMs: undefined, workersAtLeast: 2, log }),
+    await limiters.open({ onFailure: 'local', deadlineMs: undefined, workersAtLeast: 2 }),
+  ];
+  const pid = Number(/process_id:(\d+)/.exec(await limiters.redis.info('server'))?.[1]);
+  const scopes = [{ tag: 'g', limits: { requestsPerMinute: 20 } }];
+  let admitted = 0;
+  const hammer = async (ms: number) => {
+    for (const untilMs = Date.now() + ms; Date.now() < untilMs;) {
+      admitted += granted(await atOnce(two, 4, { tokens: 1, scopes })).length;
+    }
+  };
+  for (let i = 0; i < 4; i++) {
+    process.kill(pid, 'SIGSTOP');
+    await hammer(450).finally(() => process.kill(pid, 'SIGCONT'));
+    await hammer(1550);
+  }
+  expect(admitted).toBeGreaterThanOrEqual(20);
+  expect(admitted).toBeLessThanOrEqual(20 + 10);
+  expect(two[0]?.condition.found()).toMatch(/calls to Redis in the last minute failed, the last one: /);
+  expect(lines).toHaveLength(1);
+}, 30_000);
 
 test('a server that is gone is not waited for, and limits are exact again when it is back', async () => {
   const redis = connectRedis({ url: server.url, connectionName: 'spec' });

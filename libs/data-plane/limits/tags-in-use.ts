@@ -1,21 +1,20 @@
 /** Tells the scheduler which scopes have leases or a quota, each at most once a minute. */
-import type { Cluster, Redis } from 'ioredis';
-import { limitKeys } from '@llmproxy/limit-state';
 import type { Clock } from '@llmproxy/time';
 import { inTurn } from '@llmproxy/turn';
+import type { LimitServer } from './limit-server.ts';
 
 const againMs = 60_000;
 const toldMax = 10_000;
 
 export class TagsInUse {
-  readonly #redis: Redis | Cluster;
+  readonly #server: LimitServer;
   readonly #clock: Clock;
   #told = new Set<string>();
   #toldSinceMs = 0;
   #new: string[] = [];
 
-  constructor(redis: Redis | Cluster, clock: Clock) {
-    this.#redis = redis;
+  constructor(server: LimitServer, clock: Clock) {
+    this.#server = server;
     this.#clock = clock;
   }
 
@@ -39,7 +38,7 @@ export class TagsInUse {
     this.#new = [];
     const nowMs = this.#clock.now();
     try {
-      await this.#redis.zadd(limitKeys.tags, 'GT', ...tags.flatMap((tag) => [nowMs, tag]));
+      await this.#server.noteTags(tags, nowMs);
     } catch {
       // Redis is away: the next request of each tells again.
       for (const tag of tags) this.#told.delete(tag);

@@ -1,14 +1,12 @@
 /** Tells Redis every five seconds that this worker is alive, and remembers how many are. */
-import type { Cluster, Redis } from 'ioredis';
-import { limitKeys } from '@llmproxy/limit-state';
 import { atMost } from '@llmproxy/time';
-import { signOfLife } from './alive.ts';
+import type { OnCall } from './batches.ts';
+import type { LimitServer } from './limit-server.ts';
 
 export interface WorkersOptions {
-  readonly redis: Redis | Cluster;
+  readonly server: LimitServer;
   readonly worker: string;
-  /** A sign without an answer for this long has failed. */
-  readonly deadlineMs: number;
+  readonly onCall: OnCall;
 }
 
 const ttlMs = 15_000;
@@ -23,22 +21,33 @@ export class Workers {
   }
 
   /** Rejects when Redis does not answer in time. */
-  async sign(deadlineMs = this.#options.deadlineMs): Promise<void> {
-    const { redis, worker } = this.#options;
+  async sign(deadlineMs: number): Promise<void> {
+    const { server, worker, onCall } = this.#options;
+    const startMs = performance.now();
+    const signed = server.sign(worker, ttlMs);
     let timer: NodeJS.Timeout | undefined;
     const tooLong = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('Redis does not answer')), deadlineMs);
+      timer = setTimeout(() => reject(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs);
     });
+    let failure: string | undefined;
     try {
-      this.alive = await Promise.race([signOfLife(redis, { worker, ttlMs, nowMs: 0 }), tooLong]);
+      this.alive = await Promise.race([signed, tooLong]);
+    } catch (error) {
+      failure = error instanceof Error ? error.message : String(error);
+      signed.then(
+        () => onCall.answeredLate(performance.now() - startMs),
+        () => undefined,
+      );
+      throw error;
     } finally {
       clearTimeout(timer);
+      onCall.ended({ failure, tookMs: performance.now() - startMs, ops: 0, isFirst: true });
     }
   }
 
   /** The others share the limits among themselves; should Redis not answer in time, they will in `ttlMs`. */
-  async leave(): Promise<void> {
-    const { redis, worker, deadlineMs } = this.#options;
-    if (redis.status === 'ready') await atMost(redis.zrem(limitKeys.workers, worker), deadlineMs);
+  async leave(deadlineMs: number): Promise<void> {
+    const { server, worker } = this.#options;
+    if (server.isReady()) await atMost(server.leave(worker), deadlineMs);
   }
 }

@@ -1,6 +1,15 @@
 /** Random lives of requests, for specs: batches of ops over a few scopes, with leases that earlier batches granted. */
 import fc from 'fast-check';
-import type { Admitted, Batch, Lease, LimitOp, LimitReply, LimitScope } from './core/batch.ts';
+import {
+  holds,
+  type Admitted,
+  type Batch,
+  type Lease,
+  type LimitOp,
+  type LimitReply,
+  type LimitScope,
+} from './core/batch.ts';
+import { holdOf } from './core/wire.ts';
 
 const maybe = (max: number) => fc.option(fc.integer({ min: 0, max }), { nil: undefined, freq: 2 });
 
@@ -54,6 +63,16 @@ const step = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.record({ op: fc.constantFrom('undo' as const, 'renew' as const), pick: fc.nat() }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('charge' as const),
+      tokens: fc.integer({ min: 0, max: 150 }),
+      requests: fc.integer({ min: 0, max: 3 }),
+      agoMs: fc.integer({ min: -1000, max: 130_000 }),
+      isOpen: fc.boolean(),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('reap' as const), pick: fc.nat() }) },
   {
@@ -123,6 +142,8 @@ export class History {
             alternatives: [2, 3],
           },
         ];
+      case 'charge':
+        return [this.#charge(one)];
       case 'reap':
         return [{ op: 'reap', scope: one.pick % 4, max: 1 + (one.pick % 3) }];
       case 'reset':
@@ -132,6 +153,21 @@ export class History {
         return lease === undefined ? [] : [{ ...one, lease }];
       }
     }
+  }
+
+  /** Of every scope what a request would hold there; one that is open is settled, renewed and undone later. */
+  #charge({ tokens, requests, agoMs, isOpen }: Extract<Step, { op: 'charge' }>): LimitOp {
+    const of = (scope: LimitScope, at: number) => {
+      const flags = holdOf(scope, [], at);
+      return { scope: at, flags: isOpen ? flags : flags & ~holds.lease };
+    };
+    const held = this.#scopes
+      .slice(0, 3)
+      .map(of)
+      .filter(({ flags }) => flags > 0);
+    const lease = { id: `c:${++this.#lastId}`, tokens, atMs: this.#nowMs - agoMs, holds: held };
+    if (isOpen) this.granted.push(lease);
+    return { op: 'charge', lease, requests: isOpen ? 1 : requests };
   }
 }
 

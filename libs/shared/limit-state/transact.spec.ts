@@ -60,9 +60,9 @@ test('the script and its model agree on every reply and on all that they keep', 
       for (const [afterMs, steps] of history) {
         const batch = lives.batch(afterMs, steps);
         if (batch.ops.length === 0) continue;
-        const replies = await transact(redis, batch, lives.nowMs);
-        expect(replies).toEqual(transactInMemory(store, batch, lives.nowMs));
-        lives.note(replies);
+        const done = await transact(redis, batch, lives.nowMs);
+        expect(done).toEqual(transactInMemory(store, batch, lives.nowMs));
+        lives.note(done.replies);
       }
       expect(await stored(tags)).toEqual(inMemory(store, tags));
     }),

@@ -1,7 +1,7 @@
 /** The one call through which limits in Redis change: a batch of ops, all of it or, when Redis is away, none. */
 import type { RedisScript } from '@llmproxy/redis-script';
 import { defineScript } from '@llmproxy/redis-script';
-import type { Batch, LimitReply, LimitScope } from './core/batch.ts';
+import type { Batch, LimitScope, Transacted } from './core/batch.ts';
 import { decodeReply, encodeBatch, uses, usesOf } from './core/wire.ts';
 import { limitKeys } from './limit-keys.ts';
 
@@ -29,13 +29,12 @@ const script: RedisScript<Call, readonly number[]> = defineScript({
 /**
  * Runs a batch atomically. On a Redis Cluster all scopes of a batch have to share one hash tag, that is be one.
  * @param nowMs 0: the clock of Redis; tests pass a number
- * @returns one reply per op, in their order
  */
 export async function transact(
   redis: Parameters<typeof script>[0],
   batch: Batch,
   nowMs = 0,
-): Promise<LimitReply[]> {
+): Promise<Transacted> {
   return decodeReply(await script(redis, { ...batch, nowMs }), batch);
 }
 

@@ -53,7 +53,7 @@ export function admit(op: Admit, opened: Opened): Admitted | Refused {
   const held = asked.map((one) => charge(one, op, opened)).filter(({ flags }) => flags !== 0);
   const lease = { id: op.id, tokens: op.tokens, atMs: opened.nowMs, holds: held };
   const granted = { granted: true, alternative: alternative?.at ?? -1, lease } as const;
-  return { ...granted, ...figures(asked, opened), shadowRefusals: shadow, quotaSpent: spent(asked, opened) };
+  return { ...granted, ...figures(asked, opened), shadowRefusals: shadow };
 }
 
 function scopeAt({ scopes }: Opened, at: number): OpenScope {
@@ -153,12 +153,6 @@ function charge({ at, shed, over }: Asked, { id, tokens }: Admit, opened: Opened
 function shadowRefusals({ at, shed, over }: Omit<Asked, 'refusal'>): Refusal[] {
   const refusals: Refusal[] = shed === undefined ? [] : [{ scope: at, limit: shed }];
   return over ? [...refusals, { scope: at, limit: 'quota' }] : refusals;
-}
-
-function spent(asked: readonly Asked[], opened: Opened): number {
-  const quotas = asked.map(({ at }) => scopeAt(opened, at)).filter(({ rules }) => rules.quota !== undefined);
-  const state = quotas.at(-1)?.quota;
-  return state === undefined ? -1 : state.used + state.reserved;
 }
 
 function figures(

@@ -82,6 +82,12 @@ export type LimitOp =
   | { readonly op: 'undo'; readonly lease: Lease }
   /** The request goes on; its leases are extended. Expired ones stay expired. */
   | { readonly op: 'renew'; readonly lease: Lease }
+  /**
+   * What was admitted elsewhere, at `lease.atMs` and whatever the limits: `requests` requests and `lease.tokens` tokens in
+   * all. A hold with a lease is of one request under way: it is taken over, once, and is from then on as though it had
+   * been admitted here. A hold without is of requests that have ended; nobody will settle them.
+   */
+  | { readonly op: 'charge'; readonly lease: Lease; readonly requests: number }
   /** Ends up to `max` expired leases of a scope and gives back what they held. */
   | { readonly op: 'reap'; readonly scope: number; readonly max: number }
   /** Begins a quota period that the scope has not begun yet. Idempotent. */
@@ -121,8 +127,6 @@ export interface Admitted {
   readonly requests: Figure | null;
   readonly tokens: Figure | null;
   readonly shadowRefusals: readonly Refusal[];
-  /** Used and reserved tokens of the quota among the scopes; -1: none. */
-  readonly quotaSpent: number;
 }
 
 export interface Refused extends Refusal {
@@ -136,3 +140,24 @@ export interface Refused extends Refusal {
 
 /** One per op and in its order: an admission, or for other ops how many scopes, leases or periods they changed. */
 export type LimitReply = Admitted | Refused | number;
+
+/** What is used of the limits of a scope; undefined where there is none. */
+export interface ScopeUse {
+  /** Requests of the last 60 s, rounded up. */
+  readonly requests: number | undefined;
+  /** Tokens of the last 60 s, rounded up. */
+  readonly tokens: number | undefined;
+  /** Level of the token bucket in thousandths of a request, rounded down; below 0 where more was admitted elsewhere. */
+  readonly level: number | undefined;
+  /** Used and reserved tokens of the quota. */
+  readonly quota: number | undefined;
+}
+
+/** What a batch did. */
+export interface Transacted {
+  /** When, by the clock of Redis. */
+  readonly nowMs: number;
+  readonly replies: readonly LimitReply[];
+  /** Of each scope of the batch and in their order, after all ops. */
+  readonly used: readonly ScopeUse[];
+}

@@ -6,7 +6,7 @@ import { leaseName, termsOf } from './leases.ts';
 import { transactInMemory, type Store } from './model.ts';
 
 const run = (store: Store, scope: LimitScope, op: LimitOp, nowMs: number) =>
-  transactInMemory(store, { leaseMs: 30_000, scopes: [scope], ops: [op] }, nowMs)[0];
+  transactInMemory(store, { leaseMs: 30_000, scopes: [scope], ops: [op] }, nowMs).replies[0];
 const admit = (id: string, tokens = 10): LimitOp => ({ op: 'admit', id, tokens, scopes: [0] });
 
 test('reserved tokens are those of the leases that are open, after any history', () => {
@@ -15,7 +15,7 @@ test('reserved tokens are those of the leases that are open, after any history',
       const store: Store = new Map();
       const lives = new History(scopes);
       for (const [afterMs, steps] of history) {
-        const replies = transactInMemory(store, lives.batch(afterMs, steps), lives.nowMs);
+        const { replies } = transactInMemory(store, lives.batch(afterMs, steps), lives.nowMs);
         lives.note(replies);
         for (const reply of replies) {
           if (typeof reply === 'number') continue;
@@ -40,15 +40,19 @@ class Account {
   refunded = 0;
 
   note(ops: readonly LimitOp[], replies: readonly LimitReply[], held: ReadonlyMap<string, number>): void {
-    for (const { lease } of replies.filter(isAdmitted)) {
-      this.reserved += lease.tokens;
-      this.#open.set(leaseName(lease.id, { ...lease, flags: 12 }), lease.tokens);
-    }
+    for (const { lease } of replies.filter(isAdmitted)) this.#reserve(lease);
+    for (const op of ops)
+      if (op.op === 'charge' && op.lease.holds.some(({ flags }) => flags === 12)) this.#reserve(op.lease);
     for (const op of ops) if (op.op === 'settle') this.settled += this.#take(op.lease);
     // What is gone without a settle was undone or has expired.
     for (const [name, tokens] of this.#open) {
       if (!held.has(name) && this.#open.delete(name)) this.refunded += tokens;
     }
+  }
+
+  #reserve(lease: Lease): void {
+    this.reserved += lease.tokens;
+    this.#open.set(leaseName(lease.id, { ...lease, flags: 12 }), lease.tokens);
   }
 
   #take(lease: Lease): number {
@@ -69,7 +73,7 @@ test('what was reserved is settled, refunded or open, after any history', () => 
       const account = new Account();
       for (const [afterMs, steps] of history) {
         const batch = lives.batch(afterMs, steps);
-        const replies = transactInMemory(store, batch, lives.nowMs);
+        const { replies } = transactInMemory(store, batch, lives.nowMs);
         lives.note(replies);
         account.note(batch.ops, replies, store.get('g')?.leases ?? new Map());
         const open = store.get('g')?.quota?.reserved ?? 0;
@@ -102,8 +106,8 @@ test('the slots of a killed worker are free when its leases have expired, and it
   expect(run(store, scope, admit('c', 50), startMs + 29_999)).toMatchObject({ granted: false });
   expect(run(store, scope, admit('c', 50), startMs + 30_000)).toMatchObject({
     granted: true,
-    quotaSpent: 50,
   });
+  expect(store.get('k:1')?.quota).toMatchObject({ used: 0, reserved: 50 });
 });
 
 test('a long stream keeps its slot by being renewed, and its use is charged once although it was reaped', () => {

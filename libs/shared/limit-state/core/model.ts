@@ -1,14 +1,16 @@
 /** The script in TypeScript: what tests hold it to, and what limits while Redis is away. */
 import { admit, type Opened } from './admit.ts';
-import type { Batch, Hold, Lease, LimitOp, LimitReply } from './batch.ts';
+import type { Batch, Hold, Lease, LimitOp, LimitReply, Transacted } from './batch.ts';
 import { has, leaseName, type LeaseTerms } from './leases.ts';
 import {
   closeScope,
   count,
+  countElsewhere,
   hold,
   openScope,
   purge,
   replaceEstimate,
+  useOf,
   type OpenScope,
   type StoredScope,
 } from './open-scope.ts';
@@ -17,7 +19,7 @@ import {
 export type Store = Map<string, StoredScope>;
 
 /** Runs a batch on `store`, which it changes. */
-export function transactInMemory(store: Store, batch: Batch, nowMs: number): LimitReply[] {
+export function transactInMemory(store: Store, batch: Batch, nowMs: number): Transacted {
   const { leaseMs } = batch;
   const scopes = batch.scopes.map((rules) => openScope(rules, store.get(rules.tag), nowMs));
   const opened = { scopes, nowMs, leaseMs };
@@ -28,7 +30,7 @@ export function transactInMemory(store: Store, batch: Batch, nowMs: number): Lim
     store.delete(tag);
     store.set(tag, closeScope(scope, stored));
   }
-  return replies;
+  return { nowMs, replies, used: scopes.map((scope) => useOf(scope, nowMs)) };
 }
 
 function run(op: LimitOp, opened: Opened): LimitReply {
@@ -47,6 +49,8 @@ function run(op: LimitOp, opened: Opened): LimitReply {
         hold(scope, op.lease.id, terms, opened.nowMs + opened.leaseMs);
         return true;
       });
+    case 'charge':
+      return eachHold(op.lease, opened, (scope, name, terms) => charge(scope, { name, terms, op, opened }));
     case 'reap': {
       const scope = opened.scopes[op.scope];
       return scope ? purge(scope, { ...opened, max: op.max }) : 0;
@@ -87,6 +91,22 @@ function settle(scope: OpenScope, { name, terms, used, again }: Settling): boole
   // It had expired and its estimate was given back; or, on a second try, the first may have been applied.
   if (again || used === 0) return false;
   replaceEstimate(scope, { ...terms, tokens: 0 }, used);
+  return true;
+}
+
+interface Charging {
+  readonly name: string;
+  readonly terms: LeaseTerms;
+  readonly op: Extract<LimitOp, { op: 'charge' }>;
+  readonly opened: Opened;
+}
+
+function charge(scope: OpenScope, { name, terms, op, opened }: Charging): boolean {
+  if (has(terms.flags, 'lease')) {
+    if (scope.leases.has(name)) return false;
+    hold(scope, op.lease.id, terms, opened.nowMs + opened.leaseMs);
+  }
+  countElsewhere(scope, op.requests, terms, opened.nowMs);
   return true;
 }
 

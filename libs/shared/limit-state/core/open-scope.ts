@@ -1,8 +1,8 @@
 /** A scope of a batch while its ops run: what is stored, as of now, and whether it has changed. */
-import type { LimitScope } from './batch.ts';
+import type { LimitScope, ScopeUse } from './batch.ts';
 import { expiredLeases, has, leaseName, overlongLeases, termsOf, type LeaseTerms } from './leases.ts';
 import { currentQuota, isBegunAhead, settledQuota, type QuotaState } from './quota.ts';
-import { amended, emptyWindow, rolled, type SlidingWindow } from './sliding-window.ts';
+import { amended, charged, emptyWindow, rolled, windowUsed, type SlidingWindow } from './sliding-window.ts';
 import { refilled, taken, unusedBucket, type Bucket, type BucketRules } from './token-bucket.ts';
 import { burstOf, hasRates } from './wire.ts';
 
@@ -93,6 +93,25 @@ export function count(scope: OpenScope, requests: number, tokens: number, atMs: 
   scope.ratesChanged = true;
 }
 
+/** Counts what was admitted elsewhere. */
+export function countElsewhere(scope: OpenScope, requests: number, terms: LeaseTerms, nowMs: number): void {
+  const { rates, bucketRules } = scope;
+  const { flags, atMs, tokens } = terms;
+  if (rates !== undefined && has(flags, 'requests')) {
+    scope.rates = {
+      bucket: bucketRules ? taken(rates.bucket, bucketRules, requests) : rates.bucket,
+      requests: charged(rates.requests, requests, atMs, nowMs),
+      tokens: has(flags, 'tokens') ? charged(rates.tokens, tokens, atMs, nowMs) : rates.tokens,
+    };
+    scope.ratesChanged = true;
+  }
+  if (has(flags, 'quota') && scope.quota !== undefined) {
+    const what = has(flags, 'lease') ? 'reserved' : 'used';
+    scope.quota = { ...scope.quota, [what]: Math.max(0, scope.quota[what] + tokens) };
+    scope.quotaChanged = true;
+  }
+}
+
 /** Replaces an estimate by what was used. */
 export function replaceEstimate(scope: OpenScope, { flags, tokens, atMs }: LeaseTerms, used: number): void {
   if (has(flags, 'tokens')) count(scope, 0, used - tokens, atMs);
@@ -121,4 +140,14 @@ export function purge(scope: OpenScope, { nowMs, leaseMs, max }: Purge): number 
     replaceEstimate(scope, termsOf(name), 0);
   }
   return names.length;
+}
+
+export function useOf({ rules, rates, bucketRules, quota }: OpenScope, nowMs: number): ScopeUse {
+  const { requestsPerMinute: rpm, tokensPerMinute: tpm } = rules.limits ?? {};
+  return {
+    requests: rpm === undefined || !rates ? undefined : Math.ceil(windowUsed(rates.requests, nowMs)),
+    tokens: tpm === undefined || !rates ? undefined : Math.ceil(windowUsed(rates.tokens, nowMs)),
+    level: bucketRules === undefined || !rates ? undefined : Math.floor(rates.bucket.level),
+    quota: rules.quota === undefined || !quota ? undefined : quota.used + quota.reserved,
+  };
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { amended, rolled, windowLeft, windowWaitMs, type SlidingWindow } from './sliding-window.ts';
+import { amended, charged, rolled, windowLeft, windowWaitMs, type SlidingWindow } from './sliding-window.ts';
 
 const start = 1_000_000;
 const at = (startMs: number, previous: number, current: number): SlidingWindow => ({
@@ -72,4 +72,54 @@ test('what is left is told with the time until nothing is counted', () => {
   expect(windowLeft(at(start, 50, 10), 100, start + 30_000)).toEqual({ remaining: 65, resetMs: 90_000 });
   expect(windowLeft(at(start, 50, 0), 100, start)).toEqual({ remaining: 50, resetMs: 60_000 });
   expect(windowLeft(at(start, 0, 0), 100, start)).toEqual({ remaining: 100, resetMs: 0 });
+});
+
+test.each([
+  ['into an idle scope begins a window then', at(start, 0, 0), 4, start - 7000, at(start - 7000, 0, 4)],
+  [
+    'over a minute ago into an idle scope is partly over',
+    at(start, 0, 0),
+    4,
+    start - 70_000,
+    at(start - 10_000, 4, 0),
+  ],
+  ['in this window', at(start - 9000, 2, 3), 4, start - 7000, at(start - 9000, 2, 7)],
+  [
+    'before the first of this window was that first',
+    at(start - 5000, 0, 3),
+    4,
+    start - 7000,
+    at(start - 7000, 0, 7),
+  ],
+  ['in the window before', at(start - 5000, 2, 3), 4, start - 7000, at(start - 5000, 6, 3)],
+  ['too long ago', at(start - 5000, 2, 3), 4, start - 70_000, at(start - 5000, 2, 3)],
+  ['at a time to come', at(start, 0, 0), 4, start + 7000, at(start, 0, 4)],
+  ['that is taken back', at(start - 5000, 2, 3), -2, start, at(start - 5000, 2, 1)],
+])('what was admitted elsewhere %s', (...[, window, count, then, expected]) => {
+  expect(charged(window, count, then, start)).toEqual(expected);
+});
+
+test('what was admitted elsewhere counts as though it had been asked for here and then', () => {
+  const asks = fc.array(fc.tuple(fc.nat(59_999), fc.integer({ min: 1, max: 9 })), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  fc.assert(
+    fc.property(asks, (unordered) => {
+      const nowMs = start + 60_000;
+      const inOrder = unordered.toSorted(([a], [b]) => a - b);
+      const here = inOrder.reduce<SlidingWindow>(
+        (w, [afterMs, count]) => {
+          const then = rolled(w, start + afterMs);
+          return { ...then, current: then.current + count };
+        },
+        at(0, 0, 0),
+      );
+      const told = unordered.reduce<SlidingWindow>(
+        (w, [afterMs, count]) => charged(rolled(w, nowMs), count, start + afterMs, nowMs),
+        at(0, 0, 0),
+      );
+      expect(told).toEqual(rolled(here, nowMs));
+    }),
+  );
 });

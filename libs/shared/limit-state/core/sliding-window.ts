@@ -42,16 +42,34 @@ export function amended(w: SlidingWindow, delta: number, atMs: number): SlidingW
   return w;
 }
 
+/**
+ * `count` that was admitted elsewhere at `atMs`, as though it had been asked for here and then; a negative count takes
+ * that back. `w` is rolled.
+ */
+export function charged(w: SlidingWindow, count: number, atMs: number, nowMs: number): SlidingWindow {
+  const then = Math.min(atMs, nowMs);
+  if (count < 0) return amended(w, count, then);
+  if (w.previous === 0 && w.current === 0)
+    return rolled({ startMs: then, previous: 0, current: count }, nowMs);
+  if (then >= w.startMs) return { ...w, current: w.current + count };
+  // It was the first request of this window.
+  if (w.previous === 0 && nowMs - then < windowMs) return { ...w, startMs: then, current: w.current + count };
+  return then >= w.startMs - windowMs ? { ...w, previous: w.previous + count } : w;
+}
+
+/** What counts of a rolled window. */
+export const windowUsed = (w: SlidingWindow, nowMs: number): number =>
+  w.current + (w.previous * (windowMs - (nowMs - w.startMs))) / windowMs;
+
 /** What still fits, to a fraction and negative where more was used; how long until nothing is counted any more. */
 export function windowLeft(
   w: SlidingWindow,
   limit: number,
   nowMs: number,
 ): { remaining: number; resetMs: number } {
-  const aged = (w.previous * (windowMs - (nowMs - w.startMs))) / windowMs;
   const windows = w.current > 0 ? 2 : w.previous > 0 ? 1 : 0;
   return {
-    remaining: limit - w.current - aged,
+    remaining: limit - windowUsed(w, nowMs),
     resetMs: windows === 0 ? 0 : w.startMs + windows * windowMs - nowMs,
   };
 }

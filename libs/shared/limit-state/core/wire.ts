@@ -11,11 +11,12 @@ import {
   type Lease,
   type LimitName,
   type LimitOp,
-  type LimitReply,
   type LimitScope,
   type RateLimits,
   type Refusal,
   type Refused,
+  type ScopeUse,
+  type Transacted,
 } from './batch.ts';
 import { leasePrefix } from './leases.ts';
 
@@ -103,33 +104,20 @@ function pushScope(to: number[], scope: LimitScope, rule: number): void {
   to.push(rule, flags + quotaFlags, total, used, periodStartMs, periodEndMs);
 }
 
+const codes = { admit: 1, settle: 2, undo: 3, renew: 4, reap: 5, reset: 6, charge: 7 } as const;
+
 function pushOp(to: (number | string)[], op: LimitOp): void {
-  switch (op.op) {
-    case 'admit':
-      to.push(1, leasePrefix(op.id, op.tokens), op.tokens);
-      pushIndexes(to, op.scopes);
-      pushIndexes(to, op.alternatives ?? []);
-      return;
-    case 'settle':
-      to.push(2, op.used ?? unlimited, op.again ? 1 : 0);
-      pushLease(to, op.lease);
-      return;
-    case 'undo':
-      to.push(3);
-      pushLease(to, op.lease);
-      return;
-    case 'renew':
-      to.push(4);
-      pushLease(to, op.lease);
-      return;
-    case 'reap':
-      to.push(5, op.scope + 1, op.max);
-      return;
-    case 'reset':
-      to.push(6, op.scope + 1, op.periodStartMs);
-      return;
-    default:
-      op satisfies never;
+  to.push(codes[op.op]);
+  if ('lease' in op) {
+    if (op.op === 'settle') to.push(op.used ?? unlimited, op.again ? 1 : 0);
+    else if (op.op === 'charge') to.push(op.requests);
+    pushLease(to, op.lease);
+  } else if (op.op === 'admit') {
+    to.push(leasePrefix(op.id, op.tokens), op.tokens);
+    pushIndexes(to, op.scopes);
+    pushIndexes(to, op.alternatives ?? []);
+  } else {
+    to.push(op.scope + 1, op.op === 'reap' ? op.max : op.periodStartMs);
   }
 }
 
@@ -160,12 +148,22 @@ class Cursor {
 }
 
 /** @throws RangeError when the reply is not one to this batch */
-export function decodeReply(reply: readonly number[], batch: Batch): LimitReply[] {
+export function decodeReply(reply: readonly number[], batch: Batch): Transacted {
   const cursor = new Cursor(reply);
-  const atMs = cursor.take();
-  return batch.ops.map((op) =>
-    op.op === 'admit' ? decodeAdmission(cursor, op, batch.scopes, atMs) : cursor.take(),
+  const nowMs = cursor.take();
+  const replies = batch.ops.map((op) =>
+    op.op === 'admit' ? decodeAdmission(cursor, op, batch.scopes, nowMs) : cursor.take(),
   );
+  return { nowMs, replies, used: batch.scopes.map((scope) => decodeUse(cursor, scope)) };
+}
+
+function decodeUse(cursor: Cursor, { limits, quota }: LimitScope): ScopeUse {
+  return {
+    requests: limits?.requestsPerMinute === undefined ? undefined : cursor.take(),
+    tokens: limits?.tokensPerMinute === undefined ? undefined : cursor.take(),
+    level: limits?.requestsPerSecond === undefined ? undefined : cursor.take(),
+    quota: quota === undefined ? undefined : cursor.take(),
+  };
 }
 
 type Admit = Extract<LimitOp, { op: 'admit' }>;
@@ -183,7 +181,6 @@ function decodeAdmission(
     return { granted: false, scope, limit, retryAfterMs, ...decodeTold(cursor) };
   }
   const alternative = cursor.take();
-  const quotaSpent = cursor.take();
   const told = decodeTold(cursor);
   const held: Hold[] = [];
   const hold = (index: number): void => {
@@ -193,7 +190,7 @@ function decodeAdmission(
   op.scopes.forEach(hold);
   if (alternative >= 0) hold(alternative);
   const lease = { id: op.id, tokens: op.tokens, atMs, holds: held };
-  return { granted: true, alternative, lease, ...told, quotaSpent };
+  return { granted: true, alternative, lease, ...told };
 }
 
 /** What a granted request holds in a scope: the script does not say what both sides know. */

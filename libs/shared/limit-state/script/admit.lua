@@ -36,19 +36,18 @@ local function admit()
     alternative, limit, wait = choose(position + 1, position + others, tokens)
   end
   position = position + others
-  local spent, is_shadow = -1, false
+  local is_shadow = false
   nearest, tokens_nearest = nil, nil
   for i = first, last + 1 do
     local s = scopes[i <= last and batch[i] or alternative]
     if s then
       if not limit then charge(s, name, tokens) end
-      if s.total then spent = s.used + s.reserved end
       if s.shed or s.over then is_shadow = true end
       consider(s)
     end
   end
   if limit then reply(0) reply((at or alternative) - 1) reply(limit) reply(wait)
-  else reply(1) reply((alternative or 0) - 1) reply(spent) end
+  else reply(1) reply((alternative or 0) - 1) end
   reply_figures()
   if is_shadow then reply_shadow(first, last, alternative) else reply(0) end
 end

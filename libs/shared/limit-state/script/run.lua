@@ -1,5 +1,5 @@
 -- Limits, 8 of 8: reads what a batch needs, runs its ops, writes what they changed. Model: core/model.ts
-local ADMIT, SETTLE, UNDO, RENEW, REAP = 1, 2, 3, 4, 5
+local ADMIT, SETTLE, UNDO, RENEW, REAP, CHARGE = 1, 2, 3, 4, 5, 7
 -- Of a scope, beside the keys it uses.
 local USES_RATES, USES_LEASES, USES_QUOTA, IS_SHADOW, HAS_QUOTA, IS_QUOTA_SHADOW = 1, 2, 4, 8, 16, 32
 
@@ -42,8 +42,16 @@ for _ = 1, take() do
   elseif op == SETTLE then reply(settle())
   elseif op == UNDO then reply(each_hold(undo_hold))
   elseif op == RENEW then reply(each_hold(renew_hold))
+  elseif op == CHARGE then reply(charge_elsewhere())
   elseif op == REAP then reply(purge(scopes[take()], take()))
   else reply(reset()) end
 end
-for _, s in ipairs(scopes) do write(s) end
+for _, s in ipairs(scopes) do
+  write(s)
+  local rule = s.rule
+  if rule.rpm >= 0 then reply(ceil(window_used(s.rs, s.rp, s.rc))) end
+  if rule.tpm >= 0 then reply(ceil(window_used(s.ts, s.tp, s.tc))) end
+  if rule.rps >= 0 then reply(floor(s.level)) end
+  if s.total then reply(s.used + s.reserved) end
+end
 return replies

@@ -30,6 +30,29 @@ local function settle()
   return applied
 end
 
+-- Before the lease: how many requests
+local function charge_elsewhere()
+  local requests = take()
+  return each_hold(function(s, flags, name, tokens, at)
+    if name then
+      if call('ZSCORE', s.leases, name) then return false end
+      call('ZADD', s.leases, expiry, name)
+      s.in_flight = s.in_flight + 1
+    end
+    if s.rates and has(flags, REQUESTS) then
+      if s.rule.rps >= 0 then s.level = s.level - 1000 * requests end
+      s.rs, s.rp, s.rc = charged(s.rs, s.rp, s.rc, requests, at)
+      if holds_tokens[flags] then s.ts, s.tp, s.tc = charged(s.ts, s.tp, s.tc, tokens, at) end
+      s.rates_changed = true
+    end
+    if holds_quota[flags] and s.used then
+      if name then s.reserved = s.reserved + tokens else s.used = s.used + tokens end
+      s.quota_changed = true
+    end
+    return true
+  end)
+end
+
 local function undo_hold(s, flags, name, tokens, at)
   if name and not release(s, name) then return false end
   replace(s, flags, tokens, at, 0)

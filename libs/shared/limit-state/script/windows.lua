@@ -1,7 +1,7 @@
 -- Limits, 1 of 8: time, the sliding minute, the token bucket. Model: core/sliding-window.ts, core/token-bucket.ts
 -- KEYS   of each scope of the batch, as far as it uses them: rates, leases, quota
 -- ARGV   now_ms (0: the clock of Redis), lease_ms, the batch as a flat JSON array (core/wire.ts)
--- reply  flat array of integers: now_ms, then what each op answers
+-- reply  flat array of integers: now_ms, then what each op answers, then what is used of each scope
 local floor, ceil, max, min, format = math.floor, math.ceil, math.max, math.min, string.format
 local call, pack, unpack_doubles = redis.call, struct.pack, struct.unpack
 local WINDOW, NEVER = 60000, -1
@@ -42,6 +42,21 @@ local function amend(start, previous, current, delta, at)
   if delta > 0 or at >= start then return previous, max(0, current + delta) end
   if at >= start - WINDOW then return max(0, previous + delta), current end
   return previous, current
+end
+
+-- `count` was admitted elsewhere at `at`, as though it had been asked for here and then.
+local function charged(start, previous, current, count, at)
+  if at > now then at = now end
+  if previous == 0 and current == 0 then return roll(at, 0, count) end
+  if at >= start then return start, previous, current + count end
+  -- It was the first request of this window.
+  if previous == 0 and now - at < WINDOW then return at, previous, current + count end
+  if at >= start - WINDOW then return start, previous + count, current end
+  return start, previous, current
+end
+
+local function window_used(start, previous, current)
+  return current + previous * (WINDOW - (now - start)) / WINDOW
 end
 
 local function bucket_wait(level, rule)

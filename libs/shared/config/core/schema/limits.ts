@@ -63,11 +63,13 @@ export const RateLimit = z
       .enum(['local', 'allow', 'deny'])
       .default('local')
       .describe(
-        'While Redis is slow or gone: `local` counts in each worker, against its share of every limit; `allow` lets everything through; `deny` answers 503.',
+        'While Redis is slow or gone: `local` counts in each worker, against its share of what Redis said last to be left of every limit, and tells Redis afterwards; `allow` lets everything through; `deny` answers 503.',
       ),
     redis_timeout: duration()
       .prefault('100ms')
-      .describe('Longest wait for Redis before `on_redis_failure` applies. In ms once loaded.'),
+      .describe(
+        'How long a request waits for Redis before `on_redis_failure` applies: at least this, and three times what 99 of 100 calls of the last minute took, up to a second. In ms once loaded.',
+      ),
     time_zone: timeZone().default('UTC').describe('Where the days, weeks and months of quotas begin.'),
     default_max_tokens: count(0, 100_000_000)
       .default(1024)
