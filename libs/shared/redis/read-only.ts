@@ -8,8 +8,6 @@ import { backOff } from './timing.ts';
 /** The second form is that of scripts before Redis 7. */
 const isReadOnly = (error: Error): boolean => /(^|-)READONLY /.test(error.message);
 
-/** What BullMQ writes with: each is complete in itself. Another command may be part of a transaction, which is refused whole. */
-const sentAgain: readonly string[] = ['eval', 'evalsha', 'bzpopmin'];
 /** After so long without a refusal it is another failover. */
 const sameFailoverMs = 10_000;
 
@@ -24,10 +22,10 @@ export function leavingReplicas(
   let isRefused = false;
   let inARow = 0;
   return {
-    reconnectOnError(error: Error & { command?: { name: string } }) {
+    reconnectOnError(error) {
       if (!isReadOnly(error)) return false;
       isRefused = true;
-      return waits && sentAgain.includes(error.command?.name ?? '') ? 2 : 1; // 2: sends it again
+      return waits ? 2 : 1; // 2: sends it again, unless it is part of a transaction, which is refused whole
     },
     retryStrategy(attempt) {
       const nowMs = performance.now();
