@@ -28,6 +28,7 @@ const suspectsMax = 1_000;
 
 export class SizeLimits {
   #toldBytes = defaultBytes;
+  #mayAsk = true;
   #learned: { bytes: number; untilMs: number } | undefined;
   /** How often a large batch was lost, by its id. */
   readonly #losses = new Map<string, number>();
@@ -41,7 +42,7 @@ export class SizeLimits {
   /** Asks the server, of a cluster each; what it does not tell stays as it is by default. Never rejects. */
   async ask(client: RedisClient): Promise<void> {
     const servers: (Redis | Cluster)[] = 'nodes' in client ? client.nodes('master') : [client];
-    const told = await Promise.all(servers.map((server) => withDeadline(toldBy(server), askMsMax)))
+    const told = await Promise.all(servers.map((server) => withDeadline(this.#toldBy(server), askMsMax)))
       // It does not answer: the next write will show that.
       .catch(() => [defaultBytes]);
     this.#toldBytes = Math.min(...told, defaultBytes);
@@ -66,6 +67,29 @@ export class SizeLimits {
     return performance.now() < untilMs ? Math.min(bytes, this.#toldBytes) : this.#toldBytes;
   }
 
+  async #toldBy(server: Redis | Cluster): Promise<number> {
+    const [bulk, buffer, info] = await Promise.all([
+      this.#setting(server, 'proto-max-bulk-len'),
+      this.#setting(server, 'client-query-buffer-limit'),
+      server.info('memory').catch(() => ''),
+    ]);
+    const memory = Number(/^maxmemory:(\d+)/m.exec(info)?.[1] ?? 0);
+    const share = memory === 0 ? Infinity : Math.max(memory / memoryShare, besideBytes);
+    return Math.floor(Math.min(bulk, buffer - besideBytes, share));
+  }
+
+  /** Infinity when it is not told. A refusal is not provoked again: each is an entry in ACL LOG. */
+  async #setting(server: Redis | Cluster, name: string): Promise<number> {
+    if (!this.#mayAsk) return Infinity;
+    try {
+      const [, value] = (await server.config('GET', name)) as string[];
+      return value === undefined ? Infinity : Number(value);
+    } catch (cause) {
+      if (isReply(cause)) this.#mayAsk = false;
+      return Infinity;
+    }
+  }
+
   #isLostTooOften(id: string, bytes: number, cause: unknown): boolean {
     if (bytes < suspectBytes || isReply(cause)) return false;
     if (this.#losses.size >= suspectsMax) this.#losses.clear();
@@ -73,21 +97,6 @@ export class SizeLimits {
     this.#losses.set(id, losses);
     return losses >= lossesMax;
   }
-}
-
-async function toldBy(server: Redis | Cluster): Promise<number> {
-  const setting = async (name: string): Promise<number> => {
-    const [, value] = (await server.config('GET', name).catch(() => [])) as string[];
-    return value === undefined ? Infinity : Number(value);
-  };
-  const [bulk, buffer, info] = await Promise.all([
-    setting('proto-max-bulk-len'),
-    setting('client-query-buffer-limit'),
-    server.info('memory').catch(() => ''),
-  ]);
-  const memory = Number(/^maxmemory:(\d+)/m.exec(info)?.[1] ?? 0);
-  const share = memory === 0 ? Infinity : Math.max(memory / memoryShare, besideBytes);
-  return Math.floor(Math.min(bulk, buffer - besideBytes, share));
 }
 
 /** Whether the server answered, with an error; otherwise nobody knows what became of the command. */

@@ -52,7 +52,7 @@ export async function watched(admin: Redis): Promise<Watched> {
   const scripts = bullScripts();
   const known = (await admin.script('EXISTS', ...scripts.map(({ hash }) => hash))) as number[];
   return {
-    used: [...stats.matchAll(/^cmdstat_(\S+?):/gm)]
+    used: [...stats.matchAll(/^cmdstat_(\S+?):calls=[1-9]/gm)]
       .map(([, name = '']) => beforeSeven.get(name) ?? name)
       .filter((name) => !withoutRights.test(name) && !ofAdmin.has(name)),
     refused: log.map((entry) => {
