@@ -34,11 +34,14 @@ afterAll(async () => {
   await server.stop();
 });
 
-async function beside(statement: string): Promise<void> {
+async function asked(statement: string): Promise<Record<string, unknown>[]> {
   const connection = await mysql.createConnection(server.url);
-  await connection.query(statement);
+  const [rows] = await connection.query(statement);
   await connection.end();
+  return rows as Record<string, unknown>[];
 }
+
+const beside = async (statement: string): Promise<void> => void (await asked(statement));
 
 function urlOf(user: string, host?: string): string {
   const url = new URL(host === undefined ? server.url : relay.url);
@@ -83,6 +86,18 @@ test('text is UTF-8 where the server has another character set and ignores what 
     t: text,
     bytes: Buffer.from(text).toString('hex').toUpperCase(),
   });
+});
+
+test('a server that prepares no more statements gets back those of the connection that it tells so', async () => {
+  const pool = open();
+  const { id } = await idOf(pool);
+  expect(await ask(pool, 'select ? as n', [1])).toEqual({ n: 1 });
+  const [held] = await asked(`show global status like 'Prepared_stmt_count'`);
+  await beside(`set global max_prepared_stmt_count = ${Number(held?.['Value'])}`);
+  onTestFinished(() => beside('set global max_prepared_stmt_count = default'));
+  expect(await ask(pool, 'select ? + 1 as n', [1])).toContain('max_prepared_stmt_count');
+  await expect.poll(() => ask(pool, 'select ? + 1 as n', [1])).toEqual({ n: 2 });
+  expect((await idOf(pool)).id).not.toBe(id);
 });
 
 test('a query that takes too long costs its connection, what is wrong with a query does not', async () => {

@@ -3,11 +3,14 @@ import { errorField } from './error-field.ts';
 
 const connectionException = '08';
 /** --read-only, read-only mode, shutdown, killed, idle for too long. */
-const goingAway = new Set<unknown>([1290, 1836, 1053, 1927, 4031]);
+const goingAway = [1290, 1836, 1053, 1927, 4031];
+/** Statements that the server does not know, as behind a proxy that went to another; cannot prepare anew; has too many of. */
+const preparedInVain = [1243, 1615, 1461];
+const lost = new Set<unknown>([...goingAway, ...preparedInVain]);
 
 /**
  * True when the connection must not be used again: it is broken, still busy with what was asked, or leads to a server that
- * is going away or takes no writes any more, while behind the same address there may be another by now.
+ * is going away, takes no writes any more or does not have our statements, while behind the same address there may be another.
  */
 export function losesMysqlConnection(cause: unknown): boolean {
   const state = errorField(cause, 'sqlState');
@@ -15,7 +18,7 @@ export function losesMysqlConnection(cause: unknown): boolean {
   return (
     errorField(cause, 'fatal') === true ||
     state.startsWith(connectionException) ||
-    goingAway.has(errorField(cause, 'errno'))
+    lost.has(errorField(cause, 'errno'))
   );
 }
 
