@@ -1,8 +1,9 @@
+import dns from 'node:dns';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { recordMariadb, startMariadb, type PrivateServer, type RecordedPlace } from '@llmproxy/real-services';
 import mysql from 'mysql2/promise';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { openMysqlPool, type MysqlPool, type MysqlPoolOptions, type SqlTls } from './index.ts';
 
 const pem = (name: string) =>
@@ -201,3 +202,19 @@ test.each(['127.0.0.1', 'localhost'])(
     for (const connection of connections) connection.release();
   },
 );
+
+test('the name of the server is looked up for each connection', async () => {
+  const addresses = ['127.0.0.3', '127.0.0.1'];
+  vi.spyOn(dns, 'lookup').mockImplementation(((
+    _name: string,
+    { all }: { all?: boolean },
+    done: (...found: unknown[]) => void,
+  ) => {
+    const address = addresses.shift() ?? '';
+    done(null, all === true ? [{ address, family: 4 }] : address, 4);
+  }) as never);
+  onTestFinished(() => void vi.restoreAllMocks());
+  const pool = open({ url: urlOf('app', 'db.test') });
+  await expect(pool.connect()).rejects.toThrow('ECONNREFUSED');
+  expect(await ask(pool, 'select 1 as one')).toEqual({ one: 1 });
+});
