@@ -9,7 +9,7 @@ import { onFreePort, startRedis, startRedisCluster } from '@llmproxy/real-servic
 import { Redis } from 'ioredis';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { bearer, chat, chatPath, outcomeOf } from './harness/authenticated.ts';
 import { repoRoot, startApp, type Child } from './harness/child.ts';
 import { databaseIn, startGateway, startWorker, writeConfig, type Setup } from './harness/gateway.ts';
@@ -25,6 +25,8 @@ import { llmproxy } from './harness/refused-config.ts';
 import { tempFolder } from './harness/temp-folder.ts';
 import { until } from './harness/until.ts';
 import { usageRows } from './harness/usage-events.ts';
+
+vi.setConfig({ testTimeout: 90_000 });
 
 const limitScripts = ['windows', 'scopes', 'leases', 'checks', 'charge', 'settle', 'admit', 'run'].map(
   (name) => `libs/shared/limit-state/script/${name}.lua`,
