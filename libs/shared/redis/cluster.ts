@@ -36,6 +36,8 @@ export function openCluster(connection: RedisConnection): Cluster {
 const retryMs = 100;
 /** A lost subscription is missed for so long at most; one that is in place is left as it is. */
 const resubscribeMs = 1000;
+/** A server that is asked whether the cluster is well, and hangs, keeps us from asking another for so long. */
+const readyCheckMs = 1000;
 /** `close`: set once more for each connection that ends late. */
 const betweenAttempts = ['reconnecting', 'close'];
 /** What ioredis says of a command whose connection broke. */
@@ -87,6 +89,7 @@ class MannerlyCluster extends Cluster {
     const { redisOptions } = this.options;
     // From here, not only from when a server gets it.
     if (redisOptions?.commandTimeout !== undefined) command.setTimeout(redisOptions.commandTimeout);
+    if (command.name === 'cluster') command.setTimeout(readyCheckMs);
     if (!this.#failsFast) {
       if (rest[1] === undefined) this.#sendAgainWhenLost(command, rest);
     } else if (this.status !== 'ready' && command.name !== 'cluster') {

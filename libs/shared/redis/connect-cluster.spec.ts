@@ -90,6 +90,22 @@ test('with one master dead, commands for its slots fail at once and the others p
   ]);
 });
 
+test('a master that hangs does not keep connections from getting ready', async () => {
+  const { url, masters } = await ownCluster();
+  const server = connectRedis({
+    url: `redis://127.0.0.1:${masters[0]?.port}`,
+    connectionName: 'spec',
+    whenDown: 'queue',
+  });
+  const pid = Number(/process_id:(\d+)/.exec(await server.info('server'))?.[1]);
+  await closeRedis(server);
+  process.kill(pid, 'SIGSTOP');
+  // Each asks one of the three, drawn by lot, whether the cluster is well.
+  const connections = Array.from({ length: 8 }, () => connect({ url, whenDown: 'queue' }));
+  await vi.waitUntil(() => connections.every(({ status }) => status === 'ready'), patient);
+  process.kill(pid, 'SIGCONT');
+});
+
 test('a command that may wait is served when the dead master is back', async () => {
   const { url, masterOf } = await ownCluster();
   const redis = connect({ url, whenDown: 'queue' });
