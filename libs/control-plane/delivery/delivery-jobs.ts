@@ -49,7 +49,7 @@ export function jobsOf(
 export const fitsGroup = (events: readonly UsageEvent[]): boolean =>
   inBatches(events, groupBounds).length === 1;
 
-export function optionsFor(id: string, attempts: number): JobsOptions {
+export function optionsFor(id: string, attempts: number): JobsOptions & { jobId: string } {
   return {
     jobId: id,
     attempts,
@@ -61,7 +61,7 @@ export function optionsFor(id: string, attempts: number): JobsOptions {
 }
 
 /** As `optionsFor`, for what may be added twice: also after it was delivered, for a while. */
-export const onceFor = (id: string, attempts: number): JobsOptions => ({
+export const onceFor = (id: string, attempts: number): JobsOptions & { jobId: string } => ({
   ...optionsFor(id, attempts),
   deduplication: { id, ttl: rememberedMs },
 });
@@ -78,8 +78,8 @@ export interface LastFailure {
 }
 
 /**
- * Takes the last events of a group out of it and makes a job of each that fails by itself, after as many attempts as the
- * group had: both or neither, so that no event is lost or buried twice.
+ * Makes a job of each of the last events of a group, which fails by itself after as many attempts as the group had, and
+ * takes them out of the group. May be repeated after it was interrupted.
  * @throws the cause of the event whose job the group itself is: that one is left in it
  * @throws LettersHeldUp when nothing was done, because an event's job of before is still there, empty; it goes by itself
  */
@@ -102,10 +102,10 @@ export async function bury(
     // Fields that BullMQ itself writes: attempts made, and a failure that comes true when the job is taken up.
     transaction.hset(queue.toKey(id), { atm: group.attemptsMade, defa: cause.message });
   }
-  group.data = own === undefined ? [] : [own.event];
-  transaction.hset(queue.toKey(group.id ?? ''), { data: JSON.stringify(group.data) });
   const results = (await transaction.exec()) as [Error | null, unknown][];
   for (const [refusal] of results) if (refusal !== null) throw refusal;
+  // Whoever ends before this finds the letters there the next time.
+  await group.updateData(own === undefined ? [] : [own.event]);
   if (own !== undefined) throw own.cause;
 }
 

@@ -5,6 +5,7 @@
 import { openJobWorker, type JobWorker } from '@llmproxy/job-worker';
 import { bullPrefix, type RedisClient } from '@llmproxy/redis';
 import {
+  addWhole,
   deliveryQueueName,
   queueDepth,
   type QueueLog,
@@ -91,11 +92,15 @@ export class DeliveryQueue {
 
   /** Queues the batch; what is queued already, or was delivered a moment ago, is not queued again. */
   async add(events: readonly UsageEvent[], batchId: string): Promise<void> {
-    const { unit, attemptsMax } = this.#options.reporter;
-    const { jobs, lost } = jobsOf(events, batchId, unit, this.#options.limits);
-    await this.#queue.addBulk(
-      jobs.map(({ id, events: data }) => ({ name: unit, data, opts: onceFor(id, attemptsMax) })),
+    const { connection, limits, reporter } = this.#options;
+    const { unit, attemptsMax } = reporter;
+    const { jobs, lost } = jobsOf(events, batchId, unit, limits);
+    const added = await Promise.allSettled(
+      jobs.map(({ id, events: data }) =>
+        addWhole(connection, this.#queue, { name: unit, data, opts: onceFor(id, attemptsMax) }),
+      ),
     );
+    for (const result of added) if (result.status === 'rejected') throw result.reason;
     for (const { event_id } of lost) this.#lost(event_id);
   }
 

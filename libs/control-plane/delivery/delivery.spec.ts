@@ -214,3 +214,19 @@ test('a dead letter whose data is gone from Redis is neither listed nor in the w
   expect(listed.toSorted()).toEqual(kept.toSorted());
   expect(await letters.replayDeadLetters('billing', 'all')).toBe(2);
 });
+
+test('a fan-out that Redis refused half-way is whole when it is repeated', async () => {
+  const redis = await freshRedis();
+  const { url, received } = await receiver();
+  const { fanOut, outcomes } = deliver(redis, [webhook(url)]);
+  const admin = connectRedis({ ...redis, connectionName: 'spec', whenDown: 'queue' });
+  onTestFinished(() => closeRedis(admin));
+  const list = `${bullPrefix}:${deliveryQueueName('billing')}:wait`;
+  await admin.set(list, 'not a list');
+  const events = Array.from({ length: 30 }, usageEvent);
+  await expect(fanOut(events, 'batch-1')).rejects.toThrow('WRONGTYPE');
+  await admin.del(list);
+  await fanOut(events, 'batch-1');
+  await expect.poll(() => outcomes['billing delivered'], patient).toBe(30);
+  expect(received).toHaveLength(30);
+});

@@ -2,11 +2,12 @@
 import { bullPrefix, type RedisClient } from '@llmproxy/redis';
 import { Queue } from 'bullmq';
 import { tryWrite } from './acceptance.ts';
+import { addWhole } from './add-whole.ts';
 import { batchId, countEvents } from './batch.ts';
 import { fit, type Fit } from './fit.ts';
 import type { QueueLog } from './queue-log.ts';
 import { batchRememberedMs, failedBatches, streamEntriesMax, usageQueueName } from './queue-names.ts';
-import { isReply, SizeLimits } from './size-limits.ts';
+import { SizeLimits } from './size-limits.ts';
 import type { UsageEvent } from './usage-event.ts';
 import { withDeadline } from './with-deadline.ts';
 
@@ -73,7 +74,7 @@ export class BatchSender {
     const queue = this.#queue;
     if (!queue) throw new Error('not connected');
     const id = batchId(events);
-    const added = queue.add('batch', events, {
+    const opts = {
       jobId: id,
       deduplication: { id, ttl: batchRememberedMs },
       removeOnComplete: true,
@@ -81,13 +82,13 @@ export class BatchSender {
       attempts: 1_000,
       backoff: { type: 'custom' },
       stackTraceLimit: 1,
-    });
+    };
+    const added = addWhole(this.#options.client, queue, { name: 'batch', data: events, opts });
     try {
       await withDeadline(added, this.#options.sendMs);
       this.#limits.took(id);
     } catch (cause) {
       this.#learn(id, events, cause);
-      if (isReply(cause)) await this.#takeBack(queue, id);
       throw cause;
     }
   }
@@ -99,12 +100,5 @@ export class BatchSender {
       { bytes, events: events.length },
       'Redis refuses usage events for their size; sending less at once',
     );
-  }
-
-  /** A script that fails half-way leaves its first writes: without the job's id in a list, but remembered as queued. */
-  async #takeBack(queue: Queue, id: string): Promise<void> {
-    const { client, sendMs } = this.#options;
-    const left = client.del(queue.toKey(id), queue.toKey(`de:${id}`));
-    await withDeadline(left, sendMs).catch(() => undefined);
   }
 }

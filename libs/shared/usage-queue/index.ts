@@ -8,5 +8,6 @@ export { untilGone, type QueueRedis } from './queue-connection.ts';
 export { deliveryQueueName, usageQueueName } from './queue-names.ts';
 export { type QueueLog } from './queue-log.ts';
 export { batchId, inBatches } from './batch.ts';
+export { addWhole } from './add-whole.ts';
 export { fit } from './fit.ts';
 export { SizeLimits } from './size-limits.ts';
