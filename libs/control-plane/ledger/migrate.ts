@@ -30,10 +30,10 @@ export async function migrate(engine: Engine, table: string): Promise<string[]> 
       done = await makeUp(engine, db, { table, recorded: now });
     });
   } catch (cause) {
-    const isBearable =
-      cause instanceof RightsMissing &&
-      !before.some(({ changes }) => changes.some(({ isNeeded }) => isNeeded));
-    if (!isBearable) throw cause;
+    if (!(cause instanceof RightsMissing)) throw cause;
+    const isNeeded = before.some(({ changes }) => changes.some((change) => change.isNeeded));
+    // With the rights to insert, somebody who is asked to run them is asked once.
+    if (isNeeded) throw cause.and(await engine.missingGrants(table));
   }
   return done;
 }

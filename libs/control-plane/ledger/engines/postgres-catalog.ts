@@ -43,22 +43,30 @@ export async function look(on: Kysely<LedgerDatabase>, { schema, table }: Place)
   };
 }
 
-/** What this user lacks to insert, as statements. A sequence is one of `bigserial`: an identity column's asks for no right. */
-export async function missingGrants(on: Kysely<LedgerDatabase>, place: Place): Promise<string[]> {
-  const oid = oidOf(place);
+/**
+ * What this user lacks to insert, as statements; of a table that is not there yet, all of it. A sequence is one of
+ * `bigserial`: an identity column's asks for no right.
+ */
+export async function missingGrants(on: Kysely<LedgerDatabase>, { schema, table }: Place): Promise<string[]> {
+  const oid = oidOf({ schema, table });
   const { rows } = await sql<{ statement: string }>`
-    select format('grant usage on schema %I to %I', n.nspname, current_user) as statement
-      from pg_class t join pg_namespace n on n.oid = t.relnamespace
-      where t.oid = ${oid} and not has_schema_privilege(n.oid, 'usage')
+    with place as (
+      select ${oid} as oid, coalesce(
+        (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = ${oid}),
+        ${schema ?? null}::text, current_schema(), 'public') as schema
+    )
+    select format('grant usage on schema %I to %I', schema, current_user) as statement from place
+      where not exists (select from pg_namespace n where n.nspname = schema and has_schema_privilege(n.oid, 'usage'))
     union all
-    select format('grant insert, select (event_id) on %I.%I to %I', n.nspname, t.relname, current_user)
-      from pg_class t join pg_namespace n on n.oid = t.relnamespace
-      where t.oid = ${oid}
-        and not (has_table_privilege(t.oid, 'insert') and has_column_privilege(t.oid, 'event_id', 'select'))
+    select format('grant insert, select (event_id) on %I.%I to %I', schema, ${table}::text, current_user) from place
+      where not exists (
+        select from pg_attribute a where a.attrelid = place.oid and a.attname = 'event_id'
+          and has_table_privilege(a.attrelid, 'insert') and has_column_privilege(a.attrelid, a.attnum, 'select'))
     union all
     select format('grant usage on sequence %I.%I to %I', n.nspname, s.relname, current_user)
-      from pg_depend d join pg_class s on s.oid = d.objid join pg_namespace n on n.oid = s.relnamespace
-      where d.refobjid = ${oid} and d.deptype = 'a'
-        and case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage') end`.execute(on);
+      from place join pg_depend d on d.refobjid = place.oid
+        join pg_class s on s.oid = d.objid join pg_namespace n on n.oid = s.relnamespace
+      where d.deptype = 'a' and case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage') end
+    `.execute(on);
   return rows.map(({ statement }) => statement);
 }
