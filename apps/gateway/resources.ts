@@ -9,7 +9,7 @@ import { watchEventLoopLag, type Logger } from '@llmproxy/telemetry';
 import { openUsageProducer, type UsageProducer } from '@llmproxy/usage-queue';
 import { openAuthentication, type Authentication } from './authentication.ts';
 import { backendSettings, openBackends, type PooledBackend } from './backends.ts';
-import { openConnections } from './connections.ts';
+import { openConnections, type Connections } from './connections.ts';
 import { createGatewayMetrics, type GatewayMetrics } from './gateway-metrics.ts';
 import { followHealth, type HealthFeed } from './health-feed.ts';
 import { openLimits } from './rate-limits.ts';
@@ -64,14 +64,7 @@ export async function openResources(config: Config, redis: RedisTarget, log: Log
     producer,
     registry,
     metrics,
-    checks: () => ({
-      redis: connections.found(),
-      eviction: connections.eviction.found(),
-      ...(producer && { queue: producer.found() }),
-      keys: authentication.keysFound(),
-      news: connections.news.found(),
-      health: health.found(),
-    }),
+    checks: () => checksOf({ connections, health, authentication, limiter, producer }),
     close: () =>
       closeInOrder(
         [
@@ -84,5 +77,27 @@ export async function openResources(config: Config, redis: RedisTarget, log: Log
         ],
         partMsMax,
       ),
+  };
+}
+
+type Checked = Pick<Resources, 'health' | 'authentication' | 'limiter' | 'producer'> & {
+  connections: Connections;
+};
+
+function checksOf({
+  connections,
+  health,
+  authentication,
+  limiter,
+  producer,
+}: Checked): Record<string, string> {
+  return {
+    redis: connections.found(),
+    eviction: connections.eviction.found(),
+    ...(limiter && { limits: limiter.condition.found() }),
+    ...(producer && { queue: producer.found() }),
+    keys: authentication.keysFound(),
+    news: connections.news.found(),
+    health: health.found(),
   };
 }

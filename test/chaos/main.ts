@@ -8,13 +8,14 @@ import { join } from 'node:path';
 import { withChildren } from '../bench/children.ts';
 import type { Children } from '../bench/children.ts';
 import { buildApps } from '../bench/gateway-parts.ts';
+import { exits } from './exits.ts';
 import { runawayHook } from './runaway-hook.ts';
 import type { Place, Scenario } from './scenario.ts';
 import { slowReader } from './slow-reader.ts';
 import { stores } from './stores.ts';
 import { streams10k } from './streams-10k.ts';
 
-const scenarios: readonly Scenario[] = [streams10k, slowReader, runawayHook, stores];
+const scenarios: readonly Scenario[] = [streams10k, slowReader, runawayHook, exits, stores];
 
 const repoRoot = new URL('../../', import.meta.url).pathname;
 /** Runs one scenario with processes of its own; true when all was as required. */

@@ -73,7 +73,8 @@ const failing = (why: string) =>
 const mended = (why: string) => new RegExp(`^\\[\\+\\]\\w+ ok; failed last at \\d{4}-\\S+Z: .*${why}`);
 
 test('with everything granted all users of Redis are well', async () => {
-  for (const check of ['redis', 'queue', 'keys', 'news', 'health']) await untilAll(check, /^\[\+\]\w+ ok/);
+  for (const check of ['redis', 'limits', 'queue', 'keys', 'news', 'health'])
+    await untilAll(check, /^\[\+\]\w+ ok/);
 });
 
 test.each([
@@ -85,6 +86,12 @@ test.each([
   await untilAll(check, failing('NOPERM'));
   await acl(given);
   await untilAll(check, mended('NOPERM'));
+});
+
+test('the user of Redis has no right to run the script of limits', async () => {
+  await acl('-evalsha', '-eval');
+  await untilAll('limits', failing('NOPERM'));
+  await acl('+@all'); // it is well again when none has failed for 15 s
 });
 
 test('a Redis that is full', async () => {
