@@ -10,9 +10,7 @@ import {
   keyIdOfHash,
   listKeyRecords,
   maskKey,
-  nameLatestChange,
   publishRevocation,
-  readChanges,
   removedKeptMs,
   removeKeyRecord,
   restoreKeyRecord,
@@ -20,7 +18,6 @@ import {
   type KeyRecord,
   type StoredKey,
 } from './index.ts';
-import { asChange } from './changes.ts';
 
 const secret = 'sk-llmproxy-aaaabbbbccccddddeeeeffffgggghhhh';
 const sha256 = hashOfKey(secret);
@@ -274,36 +271,4 @@ test('a lost record is put back as it was, and only where there is none', async 
   expect(await findKeyRecord(redis, sha256)).toEqual(record());
   expect(await restoreKeyRecord(redis, sha256, JSON.stringify(record({ status: 'disabled' })))).toBe(false);
   expect(await findKeyRecord(redis, sha256)).toEqual(record());
-});
-
-test('each change is under way before it is made, and the latest after, under a name that never comes back', async () => {
-  const { redis } = await openRedis();
-  expect(await readChanges(redis)).toEqual({ areUnderWay: false, latest: undefined });
-  await nameLatestChange(redis);
-  const names = new Set<string | undefined>();
-  const settled = async () => {
-    const { areUnderWay, latest } = await readChanges(redis);
-    names.add(latest);
-    return !areUnderWay;
-  };
-  expect(await settled()).toBe(true);
-  await storeKeyRecord(redis, sha256, record());
-  expect(await settled()).toBe(true);
-  await changeKeyRecord(redis, sha256, (before) => ({ ...before, status: 'disabled' }));
-  expect(await settled()).toBe(true);
-  await removeKeyRecord(redis, sha256);
-  expect(await settled()).toBe(true);
-  expect(names.size).toBe(4);
-  expect(names).not.toContain(undefined);
-  // Of two at once the quick one is done while the slow one may still be made.
-  let finish = (): void => undefined;
-  const slow = asChange(redis, () => new Promise<void>((resolve) => (finish = resolve)));
-  await vi.waitUntil(async () => !(await settled()));
-  await asChange(redis, () => Promise.resolve());
-  expect(await settled()).toBe(false);
-  finish();
-  await slow;
-  expect(await settled()).toBe(true);
-  await expect(asChange(redis, () => Promise.reject(new Error('died')))).rejects.toThrow('died');
-  expect(await settled()).toBe(false);
 });
