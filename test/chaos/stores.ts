@@ -9,8 +9,9 @@ import type { Check, Place, Scenario } from './scenario.ts';
 import { failover } from './stores-failover.ts';
 import type { Part, PartReport } from './stores-part.ts';
 import { shard } from './stores-shard.ts';
+import { stutters } from './stores-stutter.ts';
 
-const parts: readonly Part[] = [shard, failover];
+const parts: readonly Part[] = [shard, failover, stutters];
 
 async function run(place: Place): Promise<readonly Check[]> {
   const startedAt = new Date();

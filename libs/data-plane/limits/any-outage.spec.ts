@@ -122,7 +122,7 @@ test('of requests and tokens of a minute as many as the limit and a local share 
       expect(seen.requests).toBeLessThanOrEqual(most(requestsPerMinute, workers));
       expect(seen.tokens).toBeLessThanOrEqual(most(tokensPerMinute, workers));
     }),
-    { numRuns: 150 },
+    { numRuns: 60 },
   );
 });
 
@@ -136,6 +136,6 @@ test('of requests at once no more either', async () => {
       const seen = await run({ scope, outages: of, load: asked, tokenMs: 1500, rounds: 3 });
       expect(seen.mostOpen).toBeLessThanOrEqual(most(maxConcurrent, workers));
     }),
-    { numRuns: 150 },
+    { numRuns: 60 },
   );
 });

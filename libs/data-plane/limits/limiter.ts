@@ -73,7 +73,8 @@ export interface Limiter {
 }
 
 const renewEveryMs = 250;
-const signEveryMs = 5000;
+/** Who does not know of the others yet would take their share of the limits for its own. */
+const signEveryMs = 1000;
 const firstSignMsMax = 1000;
 
 /** Resolves when Redis has answered once, or has not within a second. */

@@ -1,4 +1,4 @@
-/** Tells Redis every five seconds that this worker is alive, and remembers how many are. */
+/** Tells Redis every second that this worker is alive, and remembers how many are. */
 import { atMost } from '@llmproxy/time';
 import type { OnCall } from './batches.ts';
 import type { LimitServer } from './limit-server.ts';
