@@ -1,6 +1,7 @@
 import { mariadbForTests, recordMariadb, startMariadb, type PlaceForTest } from '@llmproxy/real-services';
 import mysql from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { mysqlEngine } from './engines/mysql.ts';
 import { openKeyTables } from './index.ts';
 import { keyTablesConformance } from './key-tables.conformance.ts';
 
@@ -109,5 +110,17 @@ describe('MariaDB', () => {
     await expect(open('visiting')('sk-1')).rejects.toThrow(
       'database main: failed (ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION)',
     );
+  });
+
+  test('a query that the server itself gives up is told as that', async () => {
+    await run('create table slow (api_key varchar(10))');
+    const engine = mysqlEngine({ url: place.url, connectionsMax: 1, tls: undefined });
+    onTestFinished(() => engine.close());
+    const locking = await mysql.createConnection(place.url);
+    await locking.query('lock tables slow write');
+    const query = `${engine.dialect.select(20)} api_key from slow where api_key = ? and api_key = ?`;
+    const told = await engine.rows(query, 'sk-1', 20).catch((cause: unknown) => engine.describe(cause));
+    await locking.end();
+    expect(told).toBe('the query took too long (ER_STATEMENT_TIMEOUT)');
   });
 });

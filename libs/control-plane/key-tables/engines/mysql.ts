@@ -19,6 +19,9 @@ const words: Readonly<Record<string, string>> = {
   ER_STATEMENT_TIMEOUT: 'the query took too long',
 };
 
+/** The driver has names for MySQL's errors only. */
+const codesOfMariadb: Readonly<Record<number, string>> = { 1969: 'ER_STATEMENT_TIMEOUT' };
+
 const timeTypes = new Set<number | undefined>([
   mysql.Types.DATE,
   mysql.Types.DATETIME,
@@ -48,9 +51,10 @@ export function mysqlEngine({ url, connectionsMax, tls }: Server): Engine {
     rows: (query, key, timeoutMs) => ask(pool, { query, key, timeoutMs }),
     cannotHold: () => false, // columns are converted, and what cannot be is unequal
     describe: (cause) => {
-      const code = errorField(cause, 'code');
-      if (typeof code !== 'string') return 'not reachable';
-      return `${words[code] ?? 'failed'} (${code})`;
+      const errno = Number(errorField(cause, 'errno'));
+      const code = errorField(cause, 'code') ?? codesOfMariadb[errno];
+      if (typeof code === 'string') return `${words[code] ?? 'failed'} (${code})`;
+      return errorField(cause, 'sqlState') === undefined ? 'not reachable' : `failed (${errno})`;
     },
     close: () => pool.end(),
   };
