@@ -1,5 +1,5 @@
 import { limitKeys } from '@llmproxy/limit-state';
-import { startRedis } from '@llmproxy/real-services';
+import { startRedis, startRedisCluster } from '@llmproxy/real-services';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
 import { once } from 'node:events';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -175,4 +175,40 @@ test('a server that is gone is not waited for, and limits are exact again when i
   await expect.poll(() => redis.status).not.toBe('ready');
   expect(await one(limiter)).toMatchObject({ by: 'local' });
   await closeRedis(redis);
+});
+
+test('on a cluster only the scopes of a dead master are counted by the worker, and are told when it is back', async () => {
+  const cluster = await startRedisCluster();
+  try {
+    await using onCluster = await limitersOn(cluster.url, true);
+    const limiter = await onCluster.open({ onFailure: 'local', deadlineMs: 200 });
+    const home = await cluster.masterOf(limitKeys.rates('g'));
+    let tag = 'k:0';
+    let dead = await cluster.masterOf(limitKeys.rates(tag));
+    for (let i = 1; dead.port === home.port; i++) {
+      tag = `k:${i}`;
+      dead = await cluster.masterOf(limitKeys.rates(tag));
+    }
+    const all = { tag: 'g', limits: { requestsPerMinute: 100, maxConcurrent: 100 } };
+    const scopes = [all, { tag, limits: { requestsPerMinute: 6, maxConcurrent: 100 } }];
+    const by = async () => {
+      const [admission] = await atOnce([limiter], 1, { tokens: 1, scopes });
+      return admission?.outcome === 'granted' ? admission.by : admission?.outcome;
+    };
+    expect([await by(), await by()]).toEqual(['redis', 'redis']);
+    await dead.kill();
+    const alone: unknown[] = [];
+    for (let i = 0; i < 6; i++) alone.push(await by());
+    expect(alone).toEqual(['local', 'local', 'local', 'local', 'refused', 'refused']);
+    const held = (of: string) => onCluster.redis.zcard(limitKeys.leases(of));
+    await expect.poll(() => held('g')).toBe(6);
+    await dead.restart();
+    const heard = async () => {
+      await atOnce([limiter], 1, { tokens: 1, scopes: [{ tag: 'g', limits: { requestsPerMinute: 100 } }] });
+      return held(tag);
+    };
+    await expect.poll(heard, { timeout: 15_000 }).toBe(4);
+  } finally {
+    await cluster.stop();
+  }
 });
