@@ -9,6 +9,8 @@ export interface LimitServer {
   readonly isCluster: boolean;
   /** Whether there is a connection; without one a call need not be tried. */
   isReady(): boolean;
+  /** Resolves when there is a connection, which may be never. */
+  untilReady(): Promise<unknown>;
   transact(batch: Batch): Promise<Transacted>;
   /** Says that a worker is alive, for `ttlMs`; resolves with how many are. */
   sign(worker: string, ttlMs: number): Promise<number>;
@@ -22,6 +24,11 @@ export interface LimitServer {
 export const onRedis = (redis: Redis | Cluster): LimitServer => ({
   isCluster: redis.isCluster,
   isReady: () => redis.status === 'ready',
+  untilReady: () =>
+    new Promise<void>((resolve) => {
+      if (redis.status === 'ready') resolve();
+      else redis.once('ready', () => resolve());
+    }),
   transact: (batch) => transact(redis, batch),
   sign: (worker, ttlMs) => signOfLife(redis, { worker, ttlMs, nowMs: 0 }),
   leave: (worker) => redis.zrem(limitKeys.workers, worker),

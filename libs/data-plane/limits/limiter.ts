@@ -5,7 +5,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import { holds, type LimitScope, type Transacted } from '@llmproxy/limit-state';
 import type { Condition } from '@llmproxy/telemetry';
-import { systemClock, type Clock } from '@llmproxy/time';
+import { atMost, systemClock, type Clock } from '@llmproxy/time';
 import { Batches, type EndedCall } from './batches.ts';
 import { Calls } from './calls.ts';
 import type { Granted, Refused, Unavailable } from './core/admission.ts';
@@ -75,9 +75,9 @@ export interface Limiter {
 const renewEveryMs = 250;
 /** Who does not know of the others yet would take their share of the limits for its own. */
 const signEveryMs = 1000;
-const firstSignMsMax = 1000;
+const firstAnswerMsMax = 1000;
 
-/** Resolves when Redis has answered once, or has not within a second. */
+/** Resolves when Redis has answered once, or has not within a second or `deadlineMs`, if that is more. */
 export function openLimiter({ redis, ...choice }: LimiterOptions): Promise<Limiter> {
   return openLimiterOn(onRedis(redis), choice);
 }
@@ -149,7 +149,10 @@ class ServerLimiter implements Limiter {
   async open(): Promise<void> {
     const every = (ms: number, run: () => void) => setInterval(run, ms).unref();
     this.#timers = [every(renewEveryMs, () => this.#renew()), every(signEveryMs, () => this.#sign())];
-    await this.#workers.sign(firstSignMsMax).catch(() => undefined);
+    const firstMs = Math.max(firstAnswerMsMax, this.#choice.deadlineMs ?? 0);
+    // A connection that was opened a moment ago rejects what it is asked before it is there.
+    await atMost(this.#server.untilReady(), firstMs);
+    await this.#workers.sign(firstMs).catch(() => undefined);
   }
 
   admit(request: LimitRequest): Promise<Admission> {

@@ -41,6 +41,15 @@ const untilOpen = async (limiter: Limiter) => {
 const untilAsked = (limiter: Limiter) =>
   expect.poll(() => limiter.isRedisAsked(), { timeout: 10_000 }).toBe(true);
 
+test('a limiter on a connection that is only being made asks Redis from its first request on', async () => {
+  const redis = connectRedis({ url: server.url, connectionName: 'spec' });
+  expect(redis.status).not.toBe('ready');
+  const limiter = await limiters.open({ redis, onFailure: 'deny' });
+  expect(await one(limiter)).toMatchObject({ outcome: 'granted', by: 'redis' });
+  await limiter.close();
+  await closeRedis(redis);
+});
+
 test.each([
   ['deny', 'unavailable', undefined],
   ['allow', 'granted', 'none'],

@@ -27,6 +27,7 @@ export class ScriptedServer {
     return {
       isCluster: false,
       isReady: () => channel.kind() !== 'cut',
+      untilReady: () => Promise.resolve(),
       transact: (batch: Batch) =>
         channel.call((): Transacted => transactInMemory(this.store, batch, Date.now())),
       sign: (worker) => channel.call(() => this.#workers.add(worker).size),
