@@ -7,6 +7,7 @@ const windowMs = 60_000;
 /** One request that was admitted: it shall have one row. */
 export interface Admitted {
   readonly id: string;
+  readonly key: string;
   /** On the monotonic clock of this process. */
   readonly sentMs: number;
 }
@@ -21,8 +22,8 @@ export interface StoresLoad {
   stop(): Promise<void>;
 }
 
-/** Sends so many requests per second, whether earlier ones are answered or not, in turns to `next()`. */
-export function startLoad(next: () => string, perSecond: number): StoresLoad {
+/** Sends so many requests per second, whether earlier ones are answered or not, to `next()` and with each key in turns. */
+export function startLoad(next: () => string, perSecond: number, keys: readonly string[]): StoresLoad {
   const admitted: Admitted[] = [];
   const failures = new Map<string, number>();
   const open = new Set<Promise<void>>();
@@ -31,11 +32,12 @@ export function startLoad(next: () => string, perSecond: number): StoresLoad {
   const fails = (found: string): void => void failures.set(found, (failures.get(found) ?? 0) + 1);
   const send = async (): Promise<void> => {
     const id = `chaos-${(count += 1)}`;
+    const key = keys[count % keys.length] ?? '';
     const sentMs = performance.now();
-    const headers = { authorization: 'Bearer sk-e2e-0123456789abcdefghij', 'x-request-id': id };
+    const headers = { authorization: `Bearer ${key}`, 'x-request-id': id };
     try {
       const { status } = await fetchText(next(), '/v1/chat/completions', { body, headers });
-      if (status === 200) admitted.push({ id, sentMs });
+      if (status === 200) admitted.push({ id, key, sentMs });
       else if (status === 429) refused += 1;
       else fails(`status ${status}`);
     } catch (cause) {

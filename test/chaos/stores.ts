@@ -40,7 +40,7 @@ function pageOf(reports: readonly [Part, PartReport][], startedAt: Date, minutes
 
 Written by \`npm run chaos -- stores\` on ${startedAt.toISOString().slice(0, 10)}, in ${minutes} minutes. Do not edit: run it again.
 
-Machine: ${machine()}; load average at the end of the run ${loadavg()[2]?.toFixed(0)}. Everything shares it: two gateways, a worker that writes to SQLite, a scheduler, Redis, and the clients, who ask for more than their limit of requests per minute allows all the while.
+Machine: ${machine()}; load average at the end of the run ${loadavg()[2]?.toFixed(0)}. Everything shares it: two gateways, a worker that writes to SQLite, a scheduler, Redis, and the clients, one half of which ask with a key for more than its limit of requests per minute allows all the while.
 
 ${reports.map(([part, report]) => section(part, report)).join('\n\n')}
 `;
