@@ -1,4 +1,5 @@
 /** The processes that `llmproxy start` runs: started until they say that they are ready, restarted, stopped in order. */
+import { workerFlags } from '@llmproxy/app-life';
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -31,6 +32,7 @@ export function startChild({ app, args, env, onLost }: ChildOptions): Child {
   const main = fileURLToPath(new URL(`../${app}/main.js`, import.meta.url));
   const child = fork(main, [...args], {
     detached: true,
+    execArgv: [...(app === 'worker' ? workerFlags : []), ...process.execArgv],
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });

@@ -65,6 +65,14 @@ export function residentBytes(pids: readonly number[]): number {
   return kb * 1024;
 }
 
+/**
+ * Memory of this process that is nobody else's: heap, stacks and buffers, without the pages of files. Those of the program
+ * are shared with every other Node that runs, so that their share in `residentBytes` changes when one of them ends.
+ */
+export function anonymousBytes(pid: number): number {
+  return (lineKb(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'), 'Anonymous') ?? Number.NaN) * 1024;
+}
+
 /** Most open files a process may have (the hard limit). */
 export function openFilesMax(): number {
   const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];

@@ -14,8 +14,9 @@ import type { Place, Scenario } from './scenario.ts';
 import { slowReader } from './slow-reader.ts';
 import { stores } from './stores.ts';
 import { streams10k } from './streams-10k.ts';
+import { workerMemory } from './worker-memory.ts';
 
-const scenarios: readonly Scenario[] = [streams10k, slowReader, runawayHook, exits, stores];
+const scenarios: readonly Scenario[] = [streams10k, slowReader, runawayHook, exits, stores, workerMemory];
 
 const repoRoot = new URL('../../', import.meta.url).pathname;
 /** Runs one scenario with processes of its own; true when all was as required. */
