@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# MariaDB 10.11 (Debian 12): a JSON column takes no valid JSON that is nested 32 deep or more.
+# MariaDB 10.11.19 (Debian 12: mariadb-server-core 1:10.11.19-0+deb12u1): a JSON column takes no valid JSON that is nested 32 deep or more.
 #
 # Behaviour: JSON is LONGTEXT with `check (json_valid(column))`, and json_valid says 0 from 32 levels of arrays or objects
 # on, however short the document: '[[…[]…]]' of 64 bytes is refused as "CONSTRAINT `t.j` failed", error 4025, which says
@@ -12,7 +12,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-apt-get download mariadb-server-core libaio1 liburing2 >/dev/null
+apt-get download mariadb-server-core=1:10.11.19-0+deb12u1 libaio1 liburing2 >/dev/null
 for package in *.deb; do dpkg-deb -x "$package" root; done
 chmod 755 "$folder"
 export LD_LIBRARY_PATH="$folder/root/usr/lib/$(uname -m)-linux-gnu"
