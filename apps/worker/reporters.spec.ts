@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { loadConfig } from '@llmproxy/config';
 import { onFreePort, recordMariadb, startMariadb, startPostgres } from '@llmproxy/real-services';
 import { createLogger } from '@llmproxy/telemetry';
-import type { UsageEvent } from '@llmproxy/usage-queue';
+import { usageEvent } from '@llmproxy/usage-queue/testing';
 import mysql from 'mysql2/promise';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
@@ -14,28 +14,6 @@ import { reportersOf } from './reporters.ts';
 
 const tlsFile = (name: string) => fileURLToPath(new URL(`../../test/fixtures/tls/${name}`, import.meta.url));
 const pem = (name: string) => readFileSync(tlsFile(name), 'utf8');
-
-const usageEvent: UsageEvent = {
-  event_id: 'e-1',
-  request_id: 'req-1',
-  timestamp: '2026-02-03T04:05:06.789Z',
-  key_id: 'k1',
-  api_key: null,
-  user_id: null,
-  model: 'llama-3',
-  method: 'POST',
-  path: '/v1/chat/completions',
-  endpoint: 'chat.completions',
-  is_stream: false,
-  backend: 'gpu-1',
-  backend_url: 'http://gpu-1:8000',
-  status_code: 200,
-  outcome: 'completed',
-  latency_ms: 12,
-  ttft_ms: 3,
-  usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
-  usage_source: 'backend',
-};
 
 const texts = { cert: pem('server.crt'), key: pem('server.key'), ca: pem('ca.crt') };
 const tls = {
@@ -58,7 +36,7 @@ async function deliverTo(database: object): Promise<void> {
   const log = createLogger({ level: 'error', app: 'worker' });
   const [reporter] = reportersOf(loadConfig(file, {}), log);
   onTestFinished(() => reporter?.close());
-  await reporter?.deliver([usageEvent]);
+  await reporter?.deliver([usageEvent({ event_id: 'e-1' })]);
 }
 
 test('usage goes to a PostgreSQL that asks for our certificate, into the schema of the config', async () => {
@@ -70,7 +48,7 @@ test('usage goes to a PostgreSQL that asks for our certificate, into the schema 
   await client.connect();
   const { rows } = await client.query('select event_id, total_tokens from gateway.usage_records');
   await client.end();
-  expect(rows).toEqual([{ event_id: 'e-1', total_tokens: '3' }]);
+  expect(rows).toEqual([{ event_id: 'e-1', total_tokens: '12' }]);
 });
 
 test('usage goes to a MariaDB that asks for our certificate', async () => {
@@ -86,5 +64,5 @@ test('usage goes to a MariaDB that asks for our certificate', async () => {
   const address = { driver: 'mysql', host: 'localhost', port, user: 'secured', database: 'place' };
   await deliverTo({ ...address, tls });
   const [rows] = await beside.query('select event_id, total_tokens from place.usage_records');
-  expect(rows).toEqual([{ event_id: 'e-1', total_tokens: 3 }]);
+  expect(rows).toEqual([{ event_id: 'e-1', total_tokens: 12 }]);
 });

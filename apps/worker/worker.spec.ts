@@ -2,9 +2,9 @@ import { openDeadLetters } from '@llmproxy/delivery';
 import { openLedger } from '@llmproxy/ledger';
 import { spawnRedisServer } from '@llmproxy/embedded-redis';
 import { closeRedis, connectRedis } from '@llmproxy/redis';
-import { openUsageProducer, type UsageEvent } from '@llmproxy/usage-queue';
+import { openUsageProducer } from '@llmproxy/usage-queue';
+import { usageEvent } from '@llmproxy/usage-queue/testing';
 import { fork, type ChildProcess } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -17,28 +17,6 @@ const patient = { timeout: 25_000 };
 // A job whose taking was under way when Redis died waits for its lock to expire.
 const untilLocksExpire = { timeout: 50_000 };
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
-
-const usageEvent = (): UsageEvent => ({
-  event_id: randomUUID(),
-  request_id: 'req-1',
-  timestamp: '2026-02-03T04:05:06.789Z',
-  key_id: 'k1',
-  api_key: null,
-  user_id: null,
-  model: 'llama-3',
-  method: 'POST',
-  path: '/v1/chat/completions',
-  endpoint: 'chat.completions',
-  is_stream: false,
-  backend: 'gpu-1',
-  backend_url: 'http://gpu-1:8000',
-  status_code: 200,
-  outcome: 'completed',
-  latency_ms: 12,
-  ttft_ms: 3,
-  usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
-  usage_source: 'backend',
-});
 
 function freshFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'uw-'));
@@ -190,7 +168,7 @@ test('a dead webhook delays no row, is counted, and gets its events once it is r
   const worker = await startWorker({ redisUrl: redis.url, database, webhookUrl: webhook.url });
   const management = await worker.management();
   const producer = produce(redis.url);
-  const events = Array.from({ length: 30 }, usageEvent);
+  const events = Array.from({ length: 30 }, () => usageEvent());
   for (const event of events) producer.push(event);
   await expect.poll(() => requestsIn(database), patient).toBe(30);
   await expect.poll(() => metric(management, 'llmproxy_webhook_failure_total'), patient).toBe(30);

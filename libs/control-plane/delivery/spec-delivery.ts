@@ -1,7 +1,7 @@
 /** What the specs of this library deliver, to whom and through which Redis. */
 import type { RedisTarget } from '@llmproxy/redis';
 import type { UsageEvent } from '@llmproxy/usage-queue';
-import { randomUUID } from 'node:crypto';
+import { usageEvent as eventWith } from '@llmproxy/usage-queue/testing';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,27 +17,7 @@ import {
 export const patient = { timeout: 25_000 };
 export const soon = { firstMs: 10, capMs: 50 };
 
-export const usageEvent = (): UsageEvent => ({
-  event_id: randomUUID(),
-  request_id: 'req-1',
-  timestamp: '2026-02-03T04:05:06.789Z',
-  key_id: null,
-  api_key: null,
-  user_id: null,
-  model: 'llama-3',
-  method: 'POST',
-  path: '/v1/chat/completions',
-  endpoint: 'chat.completions',
-  is_stream: false,
-  backend: 'gpu-1',
-  backend_url: 'http://gpu-1:8000',
-  status_code: 200,
-  outcome: 'completed',
-  latency_ms: 12,
-  ttft_ms: 3,
-  usage: null,
-  usage_source: 'none',
-});
+export const usageEvent = (): UsageEvent => eventWith({ usage: null, usage_source: 'none' });
 
 interface Received {
   method: string | undefined;

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { asBatch, batchId, inBatches } from './batch.ts';
 import { eventBytes } from './event-size.ts';
-import { usageEvent } from './usage-event.fixture.ts';
+import { usageEvent } from './testing/usage-event.ts';
 
 test('a batch has the same id whoever sends it, and another one when it holds other events', () => {
   const [a, b] = [usageEvent({ event_id: 'a' }), usageEvent({ event_id: 'b' })];

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openUsageConsumer, openUsageProducer } from './index.ts';
-import { usageEvent } from './usage-event.fixture.ts';
+import { usageEvent } from './testing/usage-event.ts';
 
 const patient = { timeout: 25_000 };
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };

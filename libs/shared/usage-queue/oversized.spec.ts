@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openUsageConsumer, openUsageProducer, usageQueueName } from './index.ts';
 import type { UsageProducerOptions } from './index.ts';
-import { usageEvent } from './usage-event.fixture.ts';
+import { usageEvent } from './testing/usage-event.ts';
 import type { UsageEvent } from './usage-event.ts';
 
 const patient = { timeout: 28_000 };

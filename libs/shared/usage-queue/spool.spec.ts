@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { Spool } from './spool.ts';
-import { usageEvent } from './usage-event.fixture.ts';
+import { usageEvent } from './testing/usage-event.ts';
 import type { UsageEvent } from './usage-event.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'spool-'));

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openUsageConsumer, openUsageProducer, queueDepth, usageQueueName } from './index.ts';
 import type { UsageProducer, UsageProducerOptions } from './index.ts';
-import { usageEvent } from './usage-event.fixture.ts';
+import { usageEvent } from './testing/usage-event.ts';
 import type { UsageEvent } from './usage-event.ts';
 
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };

@@ -1,28 +1,13 @@
-import type { UsageEvent } from '@llmproxy/usage-queue';
 import { expect, test } from 'vitest';
+import { usageEvent } from '../spec-usage-event.ts';
 import { usageRow } from './usage-row.ts';
 
-const event: UsageEvent = {
+const event = usageEvent({
   event_id: '0192f0c1-0000-7000-8000-000000000001',
-  request_id: 'req-1',
-  timestamp: '2026-02-03T04:05:06.789Z',
   key_id: 'ab'.repeat(16),
-  api_key: 'sk-a…wxyz',
-  user_id: 'ann',
-  model: 'llama-3',
-  method: 'POST',
-  path: '/v1/chat/completions',
-  endpoint: 'chat.completions',
-  is_stream: true,
-  backend: 'gpu-1',
-  backend_url: 'http://gpu-1:8000',
-  status_code: 200,
-  outcome: 'completed',
   latency_ms: 12.7,
-  ttft_ms: 3.25,
   usage: { prompt_tokens: 5, completion_tokens: 7, total_tokens: 12, cached_tokens: 2 },
-  usage_source: 'backend',
-};
+});
 
 test('an event becomes one row with its token counts in columns', () => {
   expect(usageRow(event)).toEqual({

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { UsageEvent } from './usage-event.ts';
+import type { UsageEvent } from '../usage-event.ts';
 
 /** An event for specs, unlike any other. */
 export const usageEvent = (fields: Partial<UsageEvent> = {}): UsageEvent => ({
