@@ -38,6 +38,7 @@ export interface NewKeyOptions {
  */
 export function newRecord(options: NewKeyOptions, secret: string, nowMs: number): KeyRecord {
   if (!options.name?.trim()) throw new Error('give the key a name: --name "Billing batch"');
+  refuseEmpty(options);
   const now = new Date(nowMs).toISOString();
   const expires = instant('--expires', options.expires, nowMs);
   if (expires !== undefined && Date.parse(expires) <= nowMs) throw new Error('--expires lies in the past');
@@ -50,7 +51,7 @@ export function newRecord(options: NewKeyOptions, secret: string, nowMs: number)
     expires_at: expires,
     allowed_ips: ranges('--allowed-ips', options['allowed-ips']),
     denied_ips: ranges('--denied-ips', options['denied-ips']),
-    allowed_models: list(options.models),
+    allowed_models: list('--models', options.models),
     total_quota: amount('--quota', options.quota),
     quota_reset_period: period(options['quota-period']),
     limits: limitsOf(options),
@@ -84,14 +85,23 @@ function amount(option: string, text: string | undefined): number | undefined {
   throw new Error(`${option} takes a whole number, such as 1000000; 0 blocks everything, unset is unlimited`);
 }
 
-function list(text: string | undefined): string[] | undefined {
+/** An option that is set from a variable which is empty or unset would open what it was meant to close. */
+function refuseEmpty(options: NewKeyOptions): void {
+  for (const [option, text] of Object.entries(withoutUnset(options))) {
+    if (String(text).trim() === '')
+      throw new Error(`--${option} is empty; leave it out to limit nothing by it`);
+  }
+}
+
+function list(option: string, text: string | undefined): string[] | undefined {
   const entries = text?.split(',').map((entry) => entry.trim());
-  return entries?.filter((entry) => entry !== '');
+  if (entries?.includes('')) throw new Error(`${option} has an empty entry: "${text}"`);
+  return entries;
 }
 
 /** Checked here: a gateway denies a key whose list it cannot read. */
 function ranges(option: string, text: string | undefined): string[] | undefined {
-  const entries = list(text);
+  const entries = list(option, text);
   const wrong = entries?.find((entry) => parseRanges([entry]) === undefined);
   if (wrong === undefined) return entries;
   throw new Error(`${option}: "${wrong}" is no address and no range such as 10.0.0.0/8 or 2001:db8::/32`);
