@@ -29,3 +29,12 @@ function clientUnits(event: UsageEvent): number {
   const texts = [event.model, event.path, event.user_id, event.request_id, event.backend_url, event.backend];
   return texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
 }
+
+/** For cutting only: what cannot be measured is sorted out when it is sent. */
+export function bytesIfKnown(event: UsageEvent): number {
+  try {
+    return eventBytes(event);
+  } catch {
+    return 0;
+  }
+}

@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, onTestFinished, test } from 'vitest';
@@ -21,11 +30,14 @@ function openSpool(folder: string): Spool {
 function receiver(acceptMax = Infinity) {
   const ids: string[] = [];
   const unreadable: string[] = [];
+  const unread: (string | undefined)[] = [];
   let accepted = 0;
   return {
     ids,
     unreadable,
     onUnreadable: (file: string) => void unreadable.push(file),
+    unread,
+    onUnread: (_: string, cause: unknown) => void unread.push((cause as NodeJS.ErrnoException).code),
     send: (events: UsageEvent[]) => {
       if (accepted >= acceptMax) return Promise.reject(new Error('Redis is away'));
       accepted += 1;
@@ -45,9 +57,28 @@ test('batches come back in the order and grouping they were spooled in, once', a
   await spool.append(second);
   const taken: string[][] = [];
   const send = (events: UsageEvent[]) => Promise.resolve(void taken.push(idsOf([events])));
-  await expect(spool.replay({ send, onUnreadable: () => undefined })).resolves.toBe(2);
+  await expect(spool.replay({ ...receiver(), send })).resolves.toBe(2);
   expect(taken).toEqual([idsOf([first]), idsOf([second])]);
   await expect(spool.replay(receiver())).resolves.toBe(0);
+});
+
+test('a file that cannot be read is told and kept, holds up no other, and is replayed when it can be', async () => {
+  const folder = freshFolder();
+  const spool = openSpool(folder);
+  const [readable, other] = batches(2) as [UsageEvent[], UsageEvent[]];
+  await spool.append(readable);
+  // Stands for what the system refuses: opening it fails with EISDIR, though it is there.
+  const target = join(root, 'unreadable-for-now');
+  mkdirSync(target);
+  symlinkSync(target, join(folder, 'usage-1-a.ndjson'));
+  const received = receiver();
+  await expect(spool.replay(received)).resolves.toBe(1);
+  expect([received.ids, received.unread, received.unreadable]).toEqual([idsOf([readable]), ['EISDIR'], []]);
+  rmSync(target, { recursive: true });
+  writeFileSync(target, `${JSON.stringify(other)}\n`);
+  utimesSync(target, new Date(0), new Date(0)); // its claim is old
+  await expect(spool.replay(received)).resolves.toBe(1);
+  expect(received.ids).toEqual(idsOf([readable, other]));
 });
 
 test('a batch appended while another process replays is replayed too, then or later', async () => {

@@ -27,6 +27,8 @@ export interface SpoolReplay {
   send(events: UsageEvent[]): Promise<void>;
   /** A line that is no batch; it was kept in `unreadable.txt` beside the spool files. */
   onUnreadable(file: string): void;
+  /** A file that could not be read, such as for want of file descriptors; it stays, and is tried again a minute later. */
+  onUnread(file: string, cause: unknown): void;
 }
 
 export class Spool {
@@ -127,8 +129,8 @@ export class Spool {
   }
 
   async #replayFile(path: string, replay: SpoolReplay): Promise<number> {
-    // A claim that went stale while this process was stopped may have been taken over: then it is no longer here.
-    const content = await readFile(path, 'utf8').catch(() => '');
+    const content = await contentOf(path, replay);
+    if (content === undefined) return 0;
     const lines = content.split('\n').filter((line) => line !== '');
     let sent = 0;
     for (const [index, line] of lines.entries()) {
@@ -161,6 +163,17 @@ export class Spool {
   async #keep(name: string, line: string): Promise<void> {
     const handle = await open(join(this.#dir, name), 'a', 0o600);
     await handle.appendFile(`${line}\n`).finally(() => handle.close());
+  }
+}
+
+/** Undefined when the file is to be left as it is. */
+async function contentOf(path: string, replay: SpoolReplay): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    // A claim that went stale while this process was stopped may have been taken over: then it is no longer here.
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') replay.onUnread(path, cause);
+    return undefined;
   }
 }
 

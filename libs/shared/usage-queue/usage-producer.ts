@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { watchAcceptance, type Acceptance } from './acceptance.ts';
 import { BatchSender } from './batch-sender.ts';
 import { countEvents, inBatches } from './batch.ts';
-import { eventBytes } from './event-size.ts';
+import { bytesIfKnown } from './event-size.ts';
 import { LostEvents } from './lost-events.ts';
 import type { UsageCounts, UsageProducer, UsageProducerOptions } from './producer.ts';
 import { connectFailingFast, type QueueConnection } from './queue-connection.ts';
@@ -275,6 +275,11 @@ class BatchingProducer implements UsageProducer {
         },
         onUnreadable: (file) =>
           this.#options.log.error({ file }, 'a spooled line is unreadable; kept in unreadable.txt'),
+        onUnread: (file, cause) =>
+          this.#options.log.error(
+            { file, cause: text(cause) },
+            'a spool file cannot be read; tried again later',
+          ),
       })
       .then(
         (batches) => {
@@ -289,12 +294,3 @@ class BatchingProducer implements UsageProducer {
 }
 
 const text = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
-
-/** For cutting only: what cannot be measured is sorted out when it is sent. */
-function bytesIfKnown(event: UsageEvent): number {
-  try {
-    return eventBytes(event);
-  } catch {
-    return 0;
-  }
-}
