@@ -162,6 +162,24 @@ export function ledgerConformance(start: () => Promise<LedgerUnderTest>): void {
     expect((await ledger.totals())[0]?.requests).toBe(2);
   });
 
+  test.each([
+    ['without its request id', { request_id: undefined }],
+    ['whose model is a number', { model: 7 }],
+    ['without a time', { timestamp: undefined }],
+    ['whose time is none', { timestamp: 'noon' }],
+  ])('an event %s, as a damaged disk may give it back, is named and holds up no other', async (_, damage) => {
+    const { options } = await start();
+    await using ledger = openLedger(options(freshTable()));
+    const odd = usageEvent(damage as object);
+    const cause = await ledger
+      .insert([usageEvent(), odd, usageEvent()])
+      .then(() => undefined)
+      .catch((thrown: unknown) => thrown);
+    expect(cause).toBeInstanceOf(EventsRefused);
+    expect(cause).toHaveProperty('events', [odd]);
+    expect((await ledger.totals())[0]?.requests).toBe(2);
+  });
+
   test('a request body that the engine refuses does not cost the event', async () => {
     const { options, run } = await start();
     const table = freshTable();

@@ -65,7 +65,7 @@ function identityColumns(event: UsageEvent) {
   return {
     event_id: event.event_id,
     request_id: clip(event.request_id, widths.request_id),
-    timestamp: event.timestamp,
+    timestamp: timeOf(event),
     key_id: clipOrNull(event.key_id, widths.key_id),
     api_key: clipOrNull(event.api_key, widths.api_key),
     user_id: clipOrNull(event.user_id, widths.user_id),
@@ -111,6 +111,12 @@ function tokenColumns({ usage, usage_source }: UsageEvent) {
     reasoning_tokens,
     usage_source,
   };
+}
+
+/** @throws RangeError: a row without a time would be in no sum */
+function timeOf({ timestamp }: UsageEvent): string {
+  if (Number.isNaN(Date.parse(timestamp))) throw new RangeError('the timestamp of the event is no time');
+  return timestamp;
 }
 
 const clipOrNull = (text: string | null | undefined, charactersMax: number) =>

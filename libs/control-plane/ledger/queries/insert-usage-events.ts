@@ -47,16 +47,25 @@ export async function insertUsageEvents(
   const sorted = events.toSorted((a, b) => (a.event_id < b.event_id ? -1 : 1));
   const bytesMax = Math.min(batchBytesMax, engine.statementBytesMax()) - statementOverheadBytes;
   const refused: RefusedEvent[] = [];
-  for (const part of inParts(waiting(sorted), { rowsMax, bytesMax })) {
+  for (const part of inParts(waiting(sorted, refused), { rowsMax, bytesMax })) {
     refused.push(...(await insertPart({ engine, table }, part)));
   }
   return refused;
 }
 
-/** One by one, so that no more than a part's bodies are held as text. */
-function* waiting(events: readonly UsageEvent[]): Generator<Waiting> {
+/**
+ * One by one, so that no more than a part's bodies are held as text. An event that is none goes to `refused`: what was
+ * queued long ago, or read back from a damaged disk, has been checked by nobody.
+ */
+function* waiting(events: readonly UsageEvent[], refused: RefusedEvent[]): Generator<Waiting> {
   for (const event of events) {
-    const row = usageRow(event);
+    let row: UsageRow;
+    try {
+      row = usageRow(event);
+    } catch (cause) {
+      refused.push({ event, cause });
+      continue;
+    }
     yield { event, row, bytes: rowBytes(row) };
   }
 }
@@ -91,7 +100,8 @@ async function refusalOf({ engine, table }: Into, part: readonly Waiting[]): Pro
       cause: new Error(`a statement of ${bytes} bytes, of which the server takes ${bytesMax}`),
     };
   }
-  const rows = part.map(({ row }) => engine.row(row));
+  const rows = rowsFor(engine, part);
+  if (!Array.isArray(rows)) return rows;
   for (let cuts = 1; ; cuts += 1) {
     try {
       await insertRows({ engine, table }, rows);
@@ -105,6 +115,15 @@ async function refusalOf({ engine, table }: Into, part: readonly Waiting[]): Pro
       await sql`select 1`.execute(engine.db);
       return { for: 'size', cause };
     }
+  }
+}
+
+/** As the engine binds them; a refusal when a value is none that it can bind. */
+function rowsFor(engine: Engine, part: readonly Waiting[]): UsageRow[] | Refusal {
+  try {
+    return part.map(({ row }) => engine.row(row));
+  } catch (cause) {
+    return { for: 'values', cause };
   }
 }
 
