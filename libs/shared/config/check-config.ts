@@ -22,7 +22,12 @@ export function checkConfig(
   } catch (cause) {
     if (!(cause instanceof ConfigError)) throw cause;
     const count = cause.problems.length;
-    return { ok: false, text: `${cause.message}\n${path}: ${count} ${count === 1 ? 'problem' : 'problems'}` };
+    const found = `${count} ${count === 1 ? 'problem' : 'problems'}`;
+    // What follows from a value is looked into only when the value is right.
+    return {
+      ok: false,
+      text: `${cause.message}\n${path}: ${found}; a check after the repair may find more`,
+    };
   }
 }
 

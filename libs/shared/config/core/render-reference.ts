@@ -40,7 +40,8 @@ not expanded. Inside \`{ … }\` and \`[ … ]\` on one line, YAML wants such a 
 
 ## Errors
 
-All mistakes are told at once, each with its place:
+Mistakes are told together, each with its place. What a block with a wrong value has to do with other blocks and with files is checked
+once its values are right, so more may follow then:
 
 \`\`\`text
 config.yaml:3:5  backends[0].weigth: unknown key; did you mean backends[0].weight?

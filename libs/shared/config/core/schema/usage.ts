@@ -4,7 +4,7 @@ import { clientTls } from './tls.ts';
 
 const Webhook = z
   .strictObject({
-    url: httpUrl().describe('Where batches of usage events are sent.'),
+    url: httpUrl().describe('Where usage events are sent, one a request.'),
     method: z.enum(['POST', 'PUT']).default('POST').describe('HTTP method.'),
     timeout: duration()
       .prefault('3s')
