@@ -1,7 +1,8 @@
-// Bundles one app with esbuild: `node bundle.mjs apps/gateway` writes dist/apps/gateway/main.js.
+// Bundles one app with esbuild: `node bundle.mjs apps/gateway` writes dist/apps/gateway/app.js, and the main.js
+// that starts it.
 import { build } from 'esbuild';
 import { readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** Puts the text of Redis scripts into the bundle: `new URL('./x.lua', import.meta.url)` would look beside it. */
@@ -24,7 +25,7 @@ const scriptsInside = {
 const projectRoot = process.argv[2];
 await build({
   entryPoints: [`${projectRoot}/main.ts`],
-  outfile: `dist/${projectRoot}/main.js`,
+  outfile: `dist/${projectRoot}/app.js`,
   bundle: true,
   platform: 'node',
   target: 'node24',
@@ -39,3 +40,4 @@ await build({
     js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
   },
 });
+await copyFile('apps/cli/entry.mjs', `dist/${projectRoot}/main.js`);

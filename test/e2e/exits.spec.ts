@@ -194,3 +194,16 @@ test('`llmproxy start` that waits for a part to become ready can be told to stop
   expect(await child.exited).toEqual(inOrder);
   expect(parts.filter(runs)).toEqual([]);
 });
+
+test.each(['gateway', 'worker', 'scheduler', 'key-lookup', 'cli'])(
+  'on a Node.js that is too old %s says which one it needs, in one line',
+  async (app) => {
+    await using folder = tempFolder();
+    const older =
+      'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.1.0" } })';
+    const args = ['--import', `data:text/javascript,${older}`, `${repoRoot}dist/apps/${app}/main.js`];
+    await using child = startNode({ args, cwd: folder.path, ipc: false });
+    expect(await child.exited).toEqual({ code: 78, signal: null });
+    expect(child.output.stderr).toMatch(/^llmproxy needs Node\.js 24 or later; this is 20\.1\.0 .*\n$/);
+  },
+);
