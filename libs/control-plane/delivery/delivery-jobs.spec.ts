@@ -1,20 +1,21 @@
 import { spawnRedisServer } from '@llmproxy/embedded-redis';
-import { bullPrefix, closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
 import { redisClusterForTests, redisForTests, startRedis } from '@llmproxy/real-services';
-import { deliveryQueueName, type UsageEvent } from '@llmproxy/usage-queue';
-import { Queue } from 'bullmq';
+import type { UsageEvent } from '@llmproxy/usage-queue';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { deadLettersOf, deliver, patient, receiver, usageEvent, webhook } from './spec-delivery.ts';
-
-async function freshRedis(forTests = redisForTests): Promise<RedisTarget> {
-  const redis = await forTests();
-  onTestFinished(() => redis[Symbol.asyncDispose]());
-  return redis;
-}
+import {
+  connect,
+  deadLettersOf,
+  deliver,
+  freshRedis,
+  patient,
+  receiver,
+  usageEvent,
+  webhook,
+} from './spec-delivery.ts';
 
 const kinds = [
   { kind: 'one server', forTests: redisForTests },
@@ -41,16 +42,6 @@ const typicalEvent = (): UsageEvent => ({
 const some = (count: number, make: () => UsageEvent = usageEvent) => Array.from({ length: count }, make);
 const idsOf = (events: readonly UsageEvent[]) => events.map((event) => event.event_id).toSorted();
 
-function connect(redis: RedisTarget) {
-  const connection = connectRedis({ ...redis, connectionName: 'spec', whenDown: 'queue' });
-  const queue = new Queue<UsageEvent[]>(deliveryQueueName('billing'), { connection, prefix: bullPrefix });
-  onTestFinished(async () => {
-    await queue.close();
-    await closeRedis(connection);
-  });
-  return { connection, queue };
-}
-
 test('an event that waits for a webhook that fails costs Redis less than 1,000 bytes', async () => {
   const server = await startRedis(); // of its own: what others keep there is not to be measured
   onTestFinished(() => server.stop());
@@ -71,7 +62,7 @@ test('an event that waits for a webhook that fails costs Redis less than 1,000 b
 });
 
 test('what is left of small batches waits together, up to twenty events in a job', async () => {
-  const redis = await freshRedis();
+  const redis = await freshRedis(redisForTests);
   const { queue } = connect(redis);
   const { url } = await receiver(503);
   const { fanOut, outcomes } = deliver(redis, [webhook(url, { schedule: never })]);
@@ -119,7 +110,7 @@ test.each(kinds)(
 );
 
 test('over a receiver that fails at random, each event is taken once or is one dead letter', async () => {
-  const redis = await freshRedis();
+  const redis = await freshRedis(redisForTests);
   const taken: string[] = [];
   const { url } = await receiver((id) => {
     if (Math.random() < 0.5) return 503;
@@ -140,7 +131,7 @@ test('over a receiver that fails at random, each event is taken once or is one d
 });
 
 test('deliveries that the version before has queued, one job per event, are made and end as before', async () => {
-  const redis = await freshRedis();
+  const redis = await freshRedis(redisForTests);
   const { queue } = connect(redis);
   const events = some(30);
   for (const event of events) {

@@ -4,7 +4,8 @@
  * and, in the end, buried by itself.
  */
 import { batchId, fit, inBatches, type SizeLimits, type UsageEvent } from '@llmproxy/usage-queue';
-import { Job, type JobsOptions, type Queue } from 'bullmq';
+import { Job, type JobsOptions } from 'bullmq';
+import { checkOurs, leaveOnly, type JobUnderWay } from './job-under-way.ts';
 import type { Reporter } from './reporter.ts';
 
 /** Dead letters are kept for 14 days and up to 10,000 deliveries per reporter; the oldest go first. */
@@ -82,16 +83,15 @@ export interface LastFailure {
  * takes them out of the group. May be repeated after it was interrupted.
  * @throws the cause of the event whose job the group itself is: that one is left in it
  * @throws LettersHeldUp when nothing was done, because an event's job of before is still there, empty; it goes by itself
+ * @throws TakenOver when the group is another worker's by now: it keeps its events, some may be dead letters besides
  */
-export async function bury(
-  queue: Queue<UsageEvent[]>,
-  group: Job<UsageEvent[]>,
-  failures: readonly LastFailure[],
-): Promise<void> {
+export async function bury(underWay: JobUnderWay, failures: readonly LastFailure[]): Promise<void> {
+  const { queue, job: group } = underWay;
   const own = failures.find(({ event }) => jobIdOf(event.event_id) === group.id);
   const others = failures.filter((failure) => failure !== own);
   const there = await Promise.all(others.map(({ event }) => queue.getJob(jobIdOf(event.event_id))));
   if (there.some((job) => job?.data.length === 0)) throw new LettersHeldUp();
+  await checkOurs(underWay);
   const client = await queue.backend.client;
   const transaction = client.multi();
   for (const [index, { event, cause }] of others.entries()) {
@@ -105,7 +105,7 @@ export async function bury(
   const results = (await transaction.exec()) as [Error | null, unknown][];
   for (const [refusal] of results) if (refusal !== null) throw refusal;
   // Whoever ends before this finds the letters there the next time.
-  await group.updateData(own === undefined ? [] : [own.event]);
+  await leaveOnly(underWay, own === undefined ? [] : [own.event]);
   if (own !== undefined) throw own.cause;
 }
 

@@ -19,6 +19,7 @@ import { afterDelivery, afterFailure, type ReporterHealth } from './core/reporte
 import { retryDelayMs } from './core/retry-schedule.ts';
 import { slots } from './core/slots.ts';
 import { bury, isByItself, jobsOf, LettersHeldUp, onceFor } from './delivery-jobs.ts';
+import { leaveOnly, type JobUnderWay } from './job-under-way.ts';
 import { DeliveryRefused, type Reporter } from './reporter.ts';
 import { WaitingGroups } from './waiting-groups.ts';
 
@@ -55,7 +56,7 @@ export class DeliveryQueue {
   readonly #worker: JobWorker;
   readonly #tellLoss: () => void;
   readonly #closing = new AbortController();
-  readonly #waiting: WaitingGroups;
+  readonly #waiting = new WaitingGroups();
   readonly #inSlot: ReturnType<typeof slots>;
   #health: ReporterHealth = { state: 'delivering' };
 
@@ -71,11 +72,10 @@ export class DeliveryQueue {
       streams: { events: { maxLen: streamEntriesMax } },
     });
     this.#queue.on('error', () => undefined); // outages of Redis are told by the connection
-    this.#waiting = new WaitingGroups(connection, this.#queue);
     this.#worker = openJobWorker<UsageEvent[]>({
       queue: name,
       connection,
-      handle: (job, token) => this.#work(job, token),
+      handle: (job, token = '') => this.#work({ redis: connection, queue: this.#queue, job, token }),
       bullMq: {
         concurrency: reporter.concurrency,
         maxStalledCount: stalledMax,
@@ -145,46 +145,45 @@ export class DeliveryQueue {
   }
 
   /** One attempt at a job. What was delivered leaves it, so that the next attempt is at the rest. */
-  async #work(job: Job<UsageEvent[]>, token: string | undefined): Promise<void> {
+  async #work(underWay: JobUnderWay): Promise<void> {
+    const { job } = underWay;
     if (isWithoutData(job)) return this.#tellLoss();
     const { unit } = this.#options.reporter;
     const parts = unit === 'batch' ? [job.data] : job.data.map((event) => [event]);
     const results = await Promise.all(parts.map((events) => this.#inSlot(() => this.#attempt(events))));
     const rest = results.filter((result) => result !== undefined);
     if (rest.length === 0) return;
-    if (rest.length < parts.length) await job.updateData(rest.flatMap(({ events }) => events));
+    if (rest.length < parts.length) {
+      await leaveOnly(
+        underWay,
+        rest.flatMap(({ events }) => events),
+      );
+    }
     const failures = rest.filter((part): part is Failure => part.cause !== undefined);
-    if (failures.length < rest.length) await backToQueue(job, token);
-    await this.#tryAgain(job, token, failures);
+    if (failures.length < rest.length) await backToQueue(underWay);
+    await this.#tryAgain(underWay, failures);
   }
 
   /** The rest of a job waits for its next attempt, or after the last one becomes dead letters. @throws the failure to wait for */
-  async #tryAgain(
-    job: Job<UsageEvent[]>,
-    token: string | undefined,
-    failures: readonly Failure[],
-  ): Promise<void> {
+  async #tryAgain(underWay: JobUnderWay, failures: readonly Failure[]): Promise<void> {
+    const { job } = underWay;
     const { name, unit } = this.#options.reporter;
     const cause = longestPause(failures);
     const isLast = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
     if (unit === 'batch' || (isLast && isByItself(job))) throw cause;
-    if (isLast) return this.#bury(job, token, failures);
-    if (pauseAskedMs(cause) > 0 || !(await this.#waiting.join(job))) throw cause;
+    if (isLast) return this.#bury(underWay, failures);
+    if (pauseAskedMs(cause) > 0 || !(await this.#waiting.join(underWay))) throw cause;
     this.#healthIs(afterFailure(this.#health, cause.message));
     this.#options.onOutcome(name, 'retried', job.data.length);
   }
 
-  async #bury(
-    job: Job<UsageEvent[]>,
-    token: string | undefined,
-    failures: readonly Failure[],
-  ): Promise<void> {
+  async #bury(underWay: JobUnderWay, failures: readonly Failure[]): Promise<void> {
     const each = failures.flatMap(({ events, cause }) => events.map((event) => ({ event, cause })));
     try {
-      await bury(this.#queue, job, each);
+      await bury(underWay, each);
     } catch (cause) {
       if (!(cause instanceof LettersHeldUp)) throw cause;
-      await job.moveToDelayed(Date.now() + stalledCheckMs, token);
+      await underWay.job.moveToDelayed(Date.now() + stalledCheckMs, underWay.token);
       throw new DelayedError();
     }
   }
@@ -251,7 +250,7 @@ function longestPause(failures: readonly Failure[]): Error {
   return causes.toSorted((a, b) => pauseAskedMs(b) - pauseAskedMs(a))[0] ?? new Error('not delivered');
 }
 
-async function backToQueue(job: Job, token: string | undefined): Promise<never> {
+async function backToQueue({ job, token }: JobUnderWay): Promise<never> {
   await job.moveToWait(token);
   throw new WaitingError();
 }

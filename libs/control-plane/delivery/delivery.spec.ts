@@ -4,13 +4,16 @@ import { deliveryQueueName } from '@llmproxy/usage-queue';
 import { createHmac } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Reporter } from './index.ts';
-import { deadLettersOf, deliver, patient, receiver, soon, usageEvent, webhook } from './spec-delivery.ts';
-
-async function freshRedis(forTests = redisForTests): Promise<RedisTarget> {
-  const redis = await forTests();
-  onTestFinished(() => redis[Symbol.asyncDispose]());
-  return redis;
-}
+import {
+  deadLettersOf,
+  deliver,
+  freshRedis,
+  patient,
+  receiver,
+  soon,
+  usageEvent,
+  webhook,
+} from './spec-delivery.ts';
 
 const kinds = [
   { kind: 'one server', forTests: redisForTests },
@@ -41,7 +44,7 @@ function flaky(name: string) {
 test('a webhook receives each event alone, named by its idempotency key and signed', async () => {
   const { url, received } = await receiver();
   const headers = { Authorization: 'Bearer receiver-token', 'Content-Type': 'application/usage+json' };
-  const { fanOut } = deliver(await freshRedis(), [webhook(url, { headers, secret: 'whsec_1' })]);
+  const { fanOut } = deliver(await freshRedis(redisForTests), [webhook(url, { headers, secret: 'whsec_1' })]);
   const events = [usageEvent(), usageEvent()];
   await fanOut(events, 'batch-1');
   await expect.poll(() => received.length, patient).toBe(2);
@@ -102,7 +105,7 @@ test.each(kinds)(
 );
 
 test('letters that fail again while all are replayed are replayed once, not for ever', async () => {
-  const redis = await freshRedis();
+  const redis = await freshRedis(redisForTests);
   const { url, received } = await receiver(500);
   const { fanOut, outcomes } = deliver(redis, [webhook(url, { attemptsMax: 1 })]);
   await fanOut([usageEvent(), usageEvent()], 'batch-1');
@@ -116,7 +119,7 @@ test('letters that fail again while all are replayed are replayed once, not for 
 
 test('a batch that is fanned out again is not delivered again', async () => {
   const { url, received } = await receiver();
-  const { fanOut, outcomes } = deliver(await freshRedis(), [webhook(url)]);
+  const { fanOut, outcomes } = deliver(await freshRedis(redisForTests), [webhook(url)]);
   const events = [usageEvent(), usageEvent()];
   await Promise.all([fanOut(events, 'batch-1'), fanOut(events, 'batch-1')]);
   await expect.poll(() => outcomes['billing delivered'], patient).toBe(2);
@@ -128,7 +131,7 @@ test('a batch that is fanned out again is not delivered again', async () => {
 
 test('a receiver that never answers costs its own deliveries their timeout, and is retried', async () => {
   const silent = await receiver(0);
-  const { fanOut, outcomes } = deliver(await freshRedis(), [
+  const { fanOut, outcomes } = deliver(await freshRedis(redisForTests), [
     webhook(silent.url, { timeoutMs: 50, attemptsMax: 2 }),
   ]);
   await fanOut([usageEvent()], 'batch-1');
@@ -138,7 +141,7 @@ test('a receiver that never answers costs its own deliveries their timeout, and 
 
 test('while a destination is away its deliveries wait without losing attempts, and it is told once', async () => {
   const store = flaky('store');
-  const { fanOut, told, outcomes } = deliver(await freshRedis(), [store.reporter]);
+  const { fanOut, told, outcomes } = deliver(await freshRedis(redisForTests), [store.reporter]);
   const batches = Array.from({ length: 5 }, () => [usageEvent(), usageEvent()]);
   for (const [index, events] of batches.entries()) await fanOut(events, `batch-${index}`);
   await expect.poll(() => outcomes['store retried'], patient).toBeGreaterThan(10);
@@ -185,7 +188,7 @@ async function loseJobs(target: RedisTarget, reporter: string, ids: readonly str
 }
 
 test('deliveries whose data is gone from Redis are counted and told once, and hold up no other', async () => {
-  const redis = await freshRedis();
+  const redis = await freshRedis(redisForTests);
   const away = flaky('ledger');
   const { fanOut, states, told, outcomes, withoutData } = deliver(redis, [away.reporter]);
   const batches = Array.from({ length: 5 }, (_, index) => ({ id: `batch-${index}`, event: usageEvent() }));
@@ -201,7 +204,7 @@ test('deliveries whose data is gone from Redis are counted and told once, and ho
 });
 
 test('a dead letter whose data is gone from Redis is neither listed nor in the way of the others', async () => {
-  const redis = await freshRedis();
+  const redis = await freshRedis(redisForTests);
   const { url } = await receiver(400);
   const { fanOut, states } = deliver(redis, [webhook(url, { attemptsMax: 1 })]);
   const events = [usageEvent(), usageEvent(), usageEvent()];
@@ -216,7 +219,7 @@ test('a dead letter whose data is gone from Redis is neither listed nor in the w
 });
 
 test('a fan-out that Redis refused half-way is whole when it is repeated', async () => {
-  const redis = await freshRedis();
+  const redis = await freshRedis(redisForTests);
   const { url, received } = await receiver();
   const { fanOut, outcomes } = deliver(redis, [webhook(url)]);
   const admin = connectRedis({ ...redis, connectionName: 'spec', whenDown: 'queue' });

@@ -1,7 +1,8 @@
 /** What the specs of this library deliver, to whom and through which Redis. */
-import type { RedisTarget } from '@llmproxy/redis';
-import type { UsageEvent } from '@llmproxy/usage-queue';
+import { bullPrefix, closeRedis, connectRedis, type RedisTarget } from '@llmproxy/redis';
+import { deliveryQueueName, type UsageEvent } from '@llmproxy/usage-queue';
 import { usageEvent as eventWith } from '@llmproxy/usage-queue/testing';
+import { Queue } from 'bullmq';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -18,6 +19,25 @@ export const patient = { timeout: 25_000 };
 export const soon = { firstMs: 10, capMs: 50 };
 
 export const usageEvent = (): UsageEvent => eventWith({ usage: null, usage_source: 'none' });
+
+export async function freshRedis(
+  forTests: () => Promise<RedisTarget & AsyncDisposable>,
+): Promise<RedisTarget> {
+  const redis = await forTests();
+  onTestFinished(() => redis[Symbol.asyncDispose]());
+  return redis;
+}
+
+/** To the queue of the reporter that `webhook` makes. */
+export function connect(redis: RedisTarget) {
+  const connection = connectRedis({ ...redis, connectionName: 'spec', whenDown: 'queue' });
+  const queue = new Queue<UsageEvent[]>(deliveryQueueName('billing'), { connection, prefix: bullPrefix });
+  onTestFinished(async () => {
+    await queue.close();
+    await closeRedis(connection);
+  });
+  return { connection, queue };
+}
 
 interface Received {
   method: string | undefined;
