@@ -92,10 +92,22 @@ export async function bury(underWay: JobUnderWay, failures: readonly LastFailure
   const there = await Promise.all(others.map(({ event }) => queue.getJob(jobIdOf(event.event_id))));
   if (there.some((job) => job?.data.length === 0)) throw new LettersHeldUp();
   await checkOurs(underWay);
+  // What is there was queued or buried a second time.
+  const missing = others.filter((_, index) => there[index] === undefined);
+  await addLetters(underWay, missing);
+  // Whoever ends before this finds the letters there the next time.
+  await leaveOnly(underWay, own === undefined ? [] : [own.event]);
+  if (own !== undefined) throw own.cause;
+}
+
+/** All of them, or none that is not whole. @throws what Redis or the connection says */
+async function addLetters(
+  { redis, queue, job: group }: JobUnderWay,
+  failures: readonly LastFailure[],
+): Promise<void> {
   const client = await queue.backend.client;
   const transaction = client.multi();
-  for (const [index, { event, cause }] of others.entries()) {
-    if (there[index] !== undefined) continue; // it was queued or buried a second time
+  for (const { event, cause } of failures) {
     const id = jobIdOf(event.event_id);
     const letter = new Job(queue, 'event', [event], optionsFor(id, group.opts.attempts ?? 1), id);
     void queue.backend.addJobToTransaction(transaction, letter.asJSON(), id);
@@ -103,10 +115,13 @@ export async function bury(underWay: JobUnderWay, failures: readonly LastFailure
     transaction.hset(queue.toKey(id), { atm: group.attemptsMade, defa: cause.message });
   }
   const results = (await transaction.exec()) as [Error | null, unknown][];
-  for (const [refusal] of results) if (refusal !== null) throw refusal;
-  // Whoever ends before this finds the letters there the next time.
-  await leaveOnly(underWay, own === undefined ? [] : [own.event]);
-  if (own !== undefined) throw own.cause;
+  const refusal = results.map(([refused]) => refused).find((refused) => refused !== null);
+  if (refusal === undefined) return;
+  // A letter that was refused half-way is in no list, and would be taken for one that is there the next time.
+  const halfMade = failures.filter((_, index) => results[index * 2]?.[0]);
+  const keys = halfMade.map(({ event }) => queue.toKey(jobIdOf(event.event_id)));
+  if (keys.length > 0) await redis.del(...keys).catch(() => undefined);
+  throw refusal;
 }
 
 export class LettersHeldUp extends Error {}

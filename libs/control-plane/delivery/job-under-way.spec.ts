@@ -3,6 +3,7 @@ import { redisClusterForTests, redisForTests } from '@llmproxy/real-services';
 import type { UsageEvent } from '@llmproxy/usage-queue';
 import { Worker, type Job } from 'bullmq';
 import { expect, onTestFinished, test } from 'vitest';
+import { bury } from './delivery-jobs.ts';
 import type { Reporter } from './index.ts';
 import { connect, deliver, freshRedis, soon, usageEvent } from './spec-delivery.ts';
 import { WaitingGroups } from './waiting-groups.ts';
@@ -147,3 +148,17 @@ test.each([
     expect(await connection.exists(queue.toKey(e1.event_id), queue.toKey(e2.event_id))).toBe(0);
   },
 );
+
+test('a burial that Redis refused half-way is whole when it is repeated', async () => {
+  const { connection, queue, addAndTake, held, eventsIn } = await queued();
+  const events = [usageEvent(), usageEvent()];
+  const group = held(await addAndTake('group', events, 'A'), 'A');
+  const failures = events.map((event) => ({ event, cause: new Error('answered 500') }));
+  await connection.set(queue.toKey('wait'), 'not a list');
+  await expect(bury(group, failures)).rejects.toThrow('WRONGTYPE');
+  await connection.del(queue.toKey('wait'));
+  await bury(group, failures);
+  expect(await eventsIn('group')).toEqual([]);
+  const letters = await queue.getWaiting();
+  expect(letters.map(({ id }) => id).toSorted()).toEqual(events.map(({ event_id }) => event_id).toSorted());
+});
