@@ -17,6 +17,14 @@ test.each<[string, string[], string]>([
   expect(mergeChecks(found.map((queue) => ({ queue })))).toEqual({ queue: merged });
 });
 
+test('the events that each worker has spooled are added up', () => {
+  const spooled = (outage: string, events: number) => `${outage}; ${events} events spooled since then`;
+  const found = [spooled(early, 0), spooled(late, 2), spooled(late, 1), 'ok'];
+  expect(mergeChecks(found.map((queue) => ({ queue })))).toEqual({
+    queue: `3 of 4 workers: ${spooled(early, 3)}`,
+  });
+});
+
 test('a check that only some workers have is judged by those', () => {
   expect(mergeChecks([{ redis: 'ok', keys: 'ok' }, { redis: late }])).toEqual({
     redis: `1 of 2 workers: ${late}`,
