@@ -17,6 +17,7 @@ const say = (text: string): void => void process.stderr.write(`llmproxy: ${text}
 /** Longer than any of the processes takes to end by itself; the gateway may drain before. */
 const stopTimeoutMs = 25_000;
 const restartWaitMs = 1_000;
+const remindEveryMs = 10_000;
 
 /** Things to stop, the first-started last. */
 interface Running {
@@ -138,7 +139,9 @@ async function superviseChild({ drainMs = 0, ...options }: Supervised, running: 
     stop: () => current.stop(drainMs + stopTimeoutMs),
     kill: () => current.kill(),
   });
-  const ready = await current.ready;
+  const remind = (): void => say(`still waiting for the ${options.app}: what it misses is in its log lines`);
+  const reminder = setInterval(remind, remindEveryMs);
+  const ready = await current.ready.finally(() => clearInterval(reminder));
   everReady = true;
   return ready;
 }

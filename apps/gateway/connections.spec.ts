@@ -29,5 +29,5 @@ test('a channel that the ACL user may not read shows in the news, and one line t
     .toMatch(/^ok; failed last at .*: lp:keys: NOPERM /);
   expect(warn).toHaveBeenCalledTimes(1);
   await server.stop();
-  await expect.poll(() => news.found()).toMatch(/^not connected/);
+  await expect.poll(() => news.found()).toMatch(/^failing since .*: connect E/);
 });

@@ -60,6 +60,7 @@ function newsOf(subscriber: RedisClient, log: Logger): News {
         ? log.info('news from Redis come again')
         : log.warn({ cause }, 'Redis refuses a channel: changes are seen when what is known has expired'),
   });
+  const connectionFound = checkConnection(subscriber);
   return {
     onSubscribed(channel) {
       refused.delete(channel);
@@ -69,6 +70,6 @@ function newsOf(subscriber: RedisClient, log: Logger): News {
       refused.set(channel, `${channel}: ${cause}`);
       condition.failed([...refused.values()].join('; '));
     },
-    found: () => (subscriber.status === 'ready' ? condition.found() : `not connected (${subscriber.status})`),
+    found: () => (subscriber.status === 'ready' ? condition.found() : connectionFound()),
   };
 }

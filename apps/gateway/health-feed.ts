@@ -1,6 +1,7 @@
 /** Which backends the scheduler found well. Without a fresh verdict a backend counts as healthy. */
 import type { Config } from '@llmproxy/config';
 import { followVerdicts, isHealthy, type HealthVerdict } from '@llmproxy/health-verdicts';
+import { connectionProblem } from '@llmproxy/redis';
 import { createCondition, type Logger } from '@llmproxy/telemetry';
 import type { Connections } from './connections.ts';
 
@@ -62,7 +63,7 @@ function watchReading(redis: Connections['commands'], log: Logger) {
         everRead = true;
         condition.ok();
       } else if (redis.status === 'ready') condition.failed(failure);
-      else if (everRead) condition.failed('no connection to Redis');
+      else if (everRead) condition.failed(connectionProblem(redis) ?? 'no connection to Redis');
     },
     found: () => (everRead || !condition.isWell() ? condition.found() : 'not read yet'),
   };

@@ -153,7 +153,7 @@ test.each(['removed', 'disabled'])(
     await lose('gone');
     const { doubt, found, restored } = keep(place, path, true);
     await expect.poll(() => doubt, patient).toEqual([idOf('gone')]);
-    expect(found()).toMatch(/^1 keys are missing/);
+    expect(found()).toMatch(/^1 key is missing/);
     await lose('other'); // nothing has changed since: that one is certain
     await expect.poll(() => restored, patient).toEqual([idOf('other')]);
     expect(await names()).toEqual(['other']);

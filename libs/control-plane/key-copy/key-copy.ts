@@ -14,7 +14,13 @@ import {
   scanKeyTexts,
   type KeyText,
 } from '@llmproxy/key-store';
-import { closeRedis, connectRedis, type RedisClient, type RedisTarget } from '@llmproxy/redis';
+import {
+  checkConnection,
+  closeRedis,
+  connectRedis,
+  type RedisClient,
+  type RedisTarget,
+} from '@llmproxy/redis';
 import { rename } from 'node:fs/promises';
 import { hearChanges, type ChangesHeard } from './changes-heard.ts';
 import { readCopy, textOf, writeCopy } from './copy-file.ts';
@@ -44,7 +50,7 @@ export interface KeyCopyOptions extends KeyCopyEvents {
 export interface KeyCopyKeeper {
   /** Keys that are missing and not put back. */
   inDoubt(): number;
-  /** For `/readyz?verbose`: `ok`, or how many keys are missing. */
+  /** For `/readyz?verbose`: `ok`, how many keys are missing, or why Redis cannot be asked. */
   found(): string;
   close(): Promise<void>;
 }
@@ -92,8 +98,9 @@ class Keeper implements KeyCopyKeeper {
 
   found(): string {
     const { size } = this.#told;
-    if (size === 0) return 'ok';
-    return `${size} keys are missing from Redis and may have been removed or disabled before: llmproxy keys restore`;
+    if (size === 0) return this.#redis.status === 'ready' ? 'ok' : checkConnection(this.#redis)();
+    const missing = size === 1 ? '1 key is missing' : `${size} keys are missing`;
+    return `${missing} from Redis and may have been removed or disabled before: llmproxy keys restore`;
   }
 
   async close(): Promise<void> {

@@ -35,6 +35,6 @@ export function redisTarget(server: RedisServer): RedisTarget {
 export function requiredRedis({ redis }: Config, file: string): RedisTarget {
   const { url } = redis;
   if (url !== undefined) return redisTarget({ ...redis, url });
-  const message = 'is not set: the gateway shares its state in Redis. Set it, or LLMPROXY_REDIS_URL';
+  const message = 'is not set: LLMProxy keeps its state in Redis. Set it, or LLMPROXY_REDIS_URL';
   throw new ConfigError([{ file, line: 0, column: 0, path: 'redis.url', message }]);
 }

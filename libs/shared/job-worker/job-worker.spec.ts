@@ -109,6 +109,8 @@ test('a server that is away makes it fail, and is told by the connection alone',
   const { worker, log } = await work(connect(server));
   await server.stop();
   await vi.waitUntil(() => !worker.isWell(), patient);
-  expect(worker.found()).toMatch(/: no connection to Redis$/);
+  await expect
+    .poll(() => worker.found(), patient)
+    .toMatch(/^failing since .*: no connection to Redis: connect E/);
   expect(log).not.toHaveBeenCalled();
 });

@@ -9,7 +9,13 @@
  *   and the worker still does not ask, another worker takes its place, and its jobs are handled again when their locks
  *   have expired
  */
-import { bullPrefix, type RedisClient, type RedisLog } from '@llmproxy/redis';
+import {
+  bullPrefix,
+  checkConnection,
+  connectionProblem,
+  type RedisClient,
+  type RedisLog,
+} from '@llmproxy/redis';
 import { createCondition, type Condition } from '@llmproxy/telemetry';
 import { atMost } from '@llmproxy/time';
 import type { Job, Processor, WorkerOptions } from 'bullmq';
@@ -34,7 +40,7 @@ export interface JobWorkerOptions<T> {
 export interface QueueState {
   /** Whether it is connected and asks for jobs. */
   isWell(): boolean;
-  /** The same for people: `ok`, `not connected`, or since when it fails and why. */
+  /** The same for people: `ok`, `not connected (<state>)`, or since when it fails and why. */
   found(): string;
 }
 
@@ -45,7 +51,6 @@ export interface JobWorker extends QueueState {
   close(): Promise<void>;
 }
 
-const notConnected = 'not connected';
 const silentMsDefault = 30_000;
 /** Silence is counted in so many rounds of a timer: a process that was stopped, or busy, has not been silent meanwhile. */
 const roundsMax = 6;
@@ -60,7 +65,8 @@ export function openJobWorker<T>(options: JobWorkerOptions<T>): JobWorker {
 /** All that can be told before there is a worker. */
 export function withoutWorker(connection: RedisClient): QueueState {
   const isWell = (): boolean => connection.status === 'ready';
-  return { isWell, found: () => (isWell() ? 'ok' : notConnected) };
+  const connectionFound = checkConnection(connection);
+  return { isWell, found: () => (isWell() ? 'ok' : connectionFound()) };
 }
 
 class WatchedWorker<T> implements JobWorker {
@@ -90,7 +96,7 @@ class WatchedWorker<T> implements JobWorker {
 
   found(): string {
     const isConnecting = this.#options.connection.status !== 'ready' && this.#condition.isWell();
-    return isConnecting ? notConnected : this.#condition.found();
+    return isConnecting ? checkConnection(this.#options.connection)() : this.#condition.found();
   }
 
   async close(): Promise<void> {
@@ -99,7 +105,8 @@ class WatchedWorker<T> implements JobWorker {
     await this.#worker.close();
   }
 
-  readonly #onClose = (): void => this.#condition.failed('no connection to Redis');
+  readonly #onClose = (): void =>
+    this.#condition.failed(connectionProblem(this.#options.connection) ?? 'no connection to Redis');
 
   #start(): AskingWorker<T> {
     const { queue, connection, handle, bullMq, onFailed } = this.#options;

@@ -2,9 +2,10 @@
  * Connections to Redis that outlive its restarts: a server that is down is waited for, never thrown about, and told
  * once per change of state rather than once per attempt.
  */
-import type { Cluster, RedisOptions } from 'ioredis';
+import type { Cluster, Command, RedisOptions } from 'ioredis';
 import { Redis } from 'ioredis';
 import { openCluster } from './cluster.ts';
+import { checkConnection, connectionProblem } from './connection-check.ts';
 import { leavingReplicas } from './read-only.ts';
 import { connectTimeoutMs } from './timing.ts';
 import { forgetLogin, openLogin, withLogin, type Login } from './login.ts';
@@ -31,19 +32,24 @@ export interface RedisConnection extends RedisTarget {
 
 const quitMsMax = 1000;
 
+type Rest = Parameters<Redis['sendCommand']> extends [unknown, ...infer Others] ? Others : never;
+
 /**
  * A connection that is opened in the background and reopened for as long as it is not closed with `closeRedis`.
  * @throws Error only when the URL cannot be understood, or password or certificates cannot be read
  */
 export function connectRedis(connection: RedisConnection): RedisClient {
-  return connection.cluster === true ? openCluster(connection) : openServer(connection);
+  const redis = connection.cluster === true ? openCluster(connection) : openServer(connection);
+  checkConnection(redis); // from the first attempt on, whoever asks for the cause later
+  return redis;
 }
 
-/** A connection as BullMQ needs it: its blocking reads wait through an outage instead of failing. */
-export function connectForQueues(
-  connection: Omit<RedisConnection, 'whenDown' | 'commandTimeoutMs'>,
-): RedisClient {
-  return tellingVersionOnly(connectRedis({ ...connection, whenDown: 'queue', commandTimeoutMs: undefined }));
+/**
+ * A connection as BullMQ needs it: its blocking reads wait through an outage instead of failing. Who only adds jobs may
+ * have its commands `fail` meanwhile.
+ */
+export function connectForQueues(connection: Omit<RedisConnection, 'commandTimeoutMs'>): RedisClient {
+  return tellingVersionOnly(connectRedis({ whenDown: 'queue', ...connection, commandTimeoutMs: undefined }));
 }
 
 /**
@@ -109,9 +115,23 @@ class Server extends Redis {
     if (!this.options.lazyConnect) this.connect().catch(() => undefined);
   }
 
+  override sendCommand(command: Command, ...rest: Rest): unknown {
+    if (this.status !== 'ready' && this.options.enableOfflineQueue === false) this.#sayWhenRefused(command);
+    return super.sendCommand(command, ...rest);
+  }
+
   /** As BullMQ makes them for its blocking reads. */
   override duplicate(override: Partial<RedisOptions> = {}): Redis {
     return new Server({ ...this.options, ...override }, this.#login);
+  }
+
+  /** ioredis would name one of its options instead of what is the matter. */
+  #sayWhenRefused(command: Command): void {
+    const reject = command.reject;
+    command.reject = (error) => {
+      const isUnsent = error.message.startsWith("Stream isn't writeable");
+      reject.call(command, isUnsent ? new Error(connectionProblem(this) ?? 'no connection to Redis') : error);
+    };
   }
 }
 

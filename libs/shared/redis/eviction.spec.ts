@@ -63,9 +63,20 @@ test('the policy is known from the first connection on, seen again when it chang
   redis.disconnect(true);
   await expect.poll(found).toBe('ok');
   expect(told).toEqual([
-    expect.stringMatching(/^warn Redis: Redis may evict keys, quotas and queued events/),
+    expect.stringMatching(/^warn Redis may evict keys, quotas and queued events/),
     'info Redis evicts nothing any more',
   ]);
+});
+
+test('a refused login is why nothing is known, and what each command says', async () => {
+  const server = await startRedis({ settings: { requirepass: 'right' } });
+  onTestFinished(() => server.stop());
+  const { refusal, found, redis } = watch({ url: server.url, password: () => 'wrong' });
+  await expect.poll(refusal, looked).toMatch(/^no connection to Redis: WRONGPASS /);
+  await expect.poll(found).toMatch(/^not known: no connection to Redis: WRONGPASS /);
+  await expect
+    .poll(() => redis.get('a').catch((cause: Error) => cause.message))
+    .toMatch(/^no connection to Redis: WRONGPASS /);
 });
 
 test('of a cluster one master that evicts is enough', async () => {

@@ -1,4 +1,4 @@
-export { checkConnection } from './connection-check.ts';
+export { checkConnection, connectionProblem } from './connection-check.ts';
 export { closeRedis, connectForQueues, connectRedis } from './connect.ts';
 export type { RedisClient, RedisConnection } from './connect.ts';
 export { evictionRefusal, type Eviction } from './eviction.ts';

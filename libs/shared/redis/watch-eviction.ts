@@ -1,5 +1,6 @@
 /** Keeps knowing what a Redis may evict: the policy can change at run time, and with the server. */
 import { Cluster, type Redis } from 'ioredis';
+import { connectionProblem } from './connection-check.ts';
 import { closeRedis, connectRedis, type RedisClient, type RedisConnection } from './connect.ts';
 import { evictionFound, evictionOf, evictionRefusal, type Eviction } from './eviction.ts';
 
@@ -95,14 +96,17 @@ class Watch implements EvictionWatch {
   }
 
   refusal(): string | undefined {
-    if (this.#latest === undefined) return 'whether Redis evicts is not known yet';
-    return evictionRefusal(this.#latest, this.#options.allowed);
+    const { redis, allowed } = this.#options;
+    if (this.#latest === undefined)
+      return connectionProblem(redis) ?? 'whether Redis evicts is not known yet';
+    return evictionRefusal(this.#latest, allowed);
   }
 
   found(): string {
+    const { redis, allowed } = this.#options;
     return this.#latest === undefined
-      ? 'not known: Redis has not answered yet'
-      : evictionFound(this.#latest, this.#options.allowed);
+      ? `not known: ${connectionProblem(redis) ?? 'Redis has not answered yet'}`
+      : evictionFound(this.#latest, allowed);
   }
 
   close(): void {
@@ -135,7 +139,7 @@ class Watch implements EvictionWatch {
     if (found === this.#told) return;
     const wasTold = this.#told !== '';
     this.#told = found;
-    if (found !== 'ok') log('warn', `Redis: ${found.replace(/^ok; /, '')}`);
+    if (found !== 'ok') log('warn', found.replace(/^ok; /, 'Redis: '));
     else if (wasTold) log('info', 'Redis evicts nothing any more');
   }
 }

@@ -1,4 +1,4 @@
-import { bullPrefix, type RedisClient } from '@llmproxy/redis';
+import { bullPrefix, connectionProblem, type RedisClient } from '@llmproxy/redis';
 import { createCondition } from '@llmproxy/telemetry';
 import type { QueueLog } from './queue-log.ts';
 import { withDeadline } from './with-deadline.ts';
@@ -47,6 +47,6 @@ export function watchAcceptance(log: QueueLog): Acceptance {
 
 /** A small write, because a full or read-only Redis still answers PING. Rejects when it is not taken within `ms`. */
 export async function tryWrite(client: RedisClient, ms: number): Promise<void> {
-  if (client.status !== 'ready') throw new Error('no connection');
+  if (client.status !== 'ready') throw new Error(connectionProblem(client) ?? 'no connection to Redis');
   await withDeadline(client.set(`${bullPrefix}:probe`, '1', 'PX', 10_000), ms);
 }

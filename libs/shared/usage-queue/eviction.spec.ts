@@ -4,7 +4,7 @@ import { closeRedis, connectRedis, watchEviction } from '@llmproxy/redis';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { openUsageConsumer, openUsageProducer } from './index.ts';
 import { usageEvent } from './testing/usage-event.ts';
 
@@ -94,4 +94,21 @@ test('a policy that changes at run time turns events away from Redis', async () 
     return producer.counts().spooled;
   };
   await expect.poll(spooled, { ...patient, interval: 500 }).toBeGreaterThan(0);
+});
+
+test('BullMQ prints nothing of its own about a policy that is allowed', async () => {
+  const warn = vi.spyOn(console, 'warn');
+  onTestFinished(() => warn.mockRestore());
+  const { url, redis } = await openRedis();
+  await redis.config('SET', 'maxmemory', '1gb', 'maxmemory-policy', 'allkeys-lru');
+  const spoolDir = mkdtempSync(join(tmpdir(), 'evict-'));
+  const producer = openUsageProducer({ redis: { url }, spoolDir, log: silent });
+  onTestFinished(async () => {
+    await producer.close();
+    rmSync(spoolDir, { recursive: true });
+  });
+  producer.push(usageEvent());
+  await producer.flush();
+  expect(producer.counts()).toMatchObject({ sent: 1 });
+  expect(warn).not.toHaveBeenCalled();
 });

@@ -1,4 +1,5 @@
-import { closeRedis, connectForQueues, connectRedis } from '@llmproxy/redis';
+import type { QueueLog } from './queue-log.ts';
+import { closeRedis, connectForQueues } from '@llmproxy/redis';
 import type { RedisClient, RedisTarget } from '@llmproxy/redis';
 
 /** The Redis a queue lives in: an address to connect to, or a client of the caller's, which stays the caller's to close. */
@@ -12,12 +13,16 @@ export interface QueueConnection {
 
 /** A client whose commands fail at once while Redis is away, so that nobody waits for them. */
 export function connectFailingFast(redis: QueueRedis): QueueConnection {
-  return owned(redis, (target) => connectRedis({ ...target, connectionName: 'llmproxy usage producer' }));
+  const connectionName = 'llmproxy usage producer';
+  return owned(redis, (target) => connectForQueues({ ...target, connectionName, whenDown: 'fail' }));
 }
 
-/** A client whose commands wait until Redis is back: what a consumer needs. */
-export function connectWaiting(redis: QueueRedis): QueueConnection {
-  return owned(redis, (target) => connectForQueues({ ...target, connectionName: 'llmproxy usage consumer' }));
+/** A client whose commands wait until Redis is back: what a consumer needs. It tells of connections made and lost. */
+export function connectWaiting(redis: QueueRedis, log: QueueLog): QueueConnection {
+  const connectionName = 'llmproxy usage consumer';
+  return owned(redis, (target) =>
+    connectForQueues({ ...target, connectionName, log: (level, message) => log[level]({}, message) }),
+  );
 }
 
 /** Resolves when the client has no connection, at once if it has none now. */

@@ -1,6 +1,5 @@
 /** The worker's end of the queue. Guarantee: a batch leaves the queue only after `handle` resolved for it. */
 import { openJobWorker, type QueueState } from '@llmproxy/job-worker';
-import type { RedisClient } from '@llmproxy/redis';
 import { UnrecoverableError, type Job } from 'bullmq';
 import { asBatch } from './batch.ts';
 import { connectWaiting, untilGone, type QueueRedis } from './queue-connection.ts';
@@ -41,7 +40,7 @@ const retryDelayMs = (attempt: number): number =>
 
 /** Starts consuming; returns at once, whether Redis is there or not. */
 export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer {
-  const redis = connectWaiting(options);
+  const redis = connectWaiting(options, options.log);
   const tellLoss = tellsJobsWithoutData(usageQueueName, options.log, options.onJobWithoutData);
   const handle = async (job: Job<unknown>): Promise<void> => {
     if (isWithoutData(job)) return tellLoss();
@@ -70,14 +69,12 @@ export function openUsageConsumer(options: UsageConsumerOptions): UsageConsumer 
     },
     log: (level, message) => options.log[level]({}, message),
   });
-  const tellNoMore = tellOutages(redis.client, options.log);
   return {
     ready: () => worker.ready(),
     isWell: () => worker.isWell(),
     found: () => worker.found(),
     depth: () => queueDepth(redis.client, usageQueueName),
     close: async (deadlineMs) => {
-      tellNoMore();
       // Without Redis no batch can be acknowledged any more: it will be handled again, so nothing is worth waiting for.
       const finished = Promise.race([worker.close(), untilGone(redis.client)]);
       await withDeadline(finished, deadlineMs).catch(() => undefined);
@@ -92,19 +89,4 @@ function eventsOf(job: Job<unknown>): UsageEvent[] {
   } catch {
     throw new UnrecoverableError('not a batch of usage events');
   }
-}
-
-/** Tells when Redis goes and when it is back, until the returned function is called. */
-function tellOutages(client: RedisClient, log: QueueLog): () => void {
-  let isAway = false;
-  const gone = () => {
-    if (!isAway) log.warn({}, 'Redis is away; usage events wait');
-    isAway = true;
-  };
-  const back = () => {
-    if (isAway) log.info({}, 'Redis is back');
-    isAway = false;
-  };
-  client.on('close', gone).on('ready', back);
-  return () => void client.off('close', gone).off('ready', back);
 }
