@@ -1,17 +1,17 @@
 /** `llmproxy dead-letters list|replay`: what reporters did not take after all their retries. */
-import { parseArgs } from 'node:util';
 import type { Config } from '@llmproxy/config';
 import { openDeadLetters, type DeadLetters } from '@llmproxy/delivery';
+import { readArguments, UsageError } from './arguments.ts';
 import { configOf } from './config-of.ts';
 import { redisOf } from './redis-of.ts';
 
-const help = 'usage: llmproxy dead-letters list|replay [-c FILE] [--reporter NAME] [--id ID]…';
+const help = 'usage: llmproxy dead-letters list|replay [-c FILE] [--reporter NAME] [--id ID]… [--limit N]';
 
 /** Prints one JSON line per letter, or how many were queued again; returns the exit code. */
 export async function deadLettersCommand(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = readArguments({
     args,
-    allowPositionals: true,
+    words: 1,
     options: {
       config: { type: 'string', short: 'c' },
       reporter: { type: 'string' },
@@ -24,6 +24,8 @@ export async function deadLettersCommand(args: string[]): Promise<number> {
     console.error(help);
     return 2;
   }
+  if (!/^[1-9]\d{0,8}$/.test(values.limit))
+    throw new UsageError('--limit takes a whole number of at least 1');
   const config = configOf(values.config);
   const letters = openDeadLetters({ redis: redisOf(config) });
   try {

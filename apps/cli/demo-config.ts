@@ -53,7 +53,7 @@ server:
 
 backends:
   - name: demo
-    url: \${LLMPROXY_DEMO_URL}   # started together with the gateway; put the URL of your own server here
+    url: \${LLMPROXY_DEMO_URL:-http://localhost:11434}   # the demo backend; in a copy put the URL of your own server here
 
 auth:
   pipeline:

@@ -1,9 +1,9 @@
 /** `llmproxy keys restore`, and keys that Redis has lost for the commands that still have to do with them. */
-import { parseArgs } from 'node:util';
 import type { Config } from '@llmproxy/config';
 import { copyFileIn, readCopy } from '@llmproxy/key-copy';
 import { keyIdOfHash, parseKeyRecord, restoreKeyRecord, type StoredKey } from '@llmproxy/key-store';
 import type { RedisClient } from '@llmproxy/redis';
+import { readArguments } from './arguments.ts';
 import type { Output } from './keys.ts';
 
 /** A key of a scheduler's copy. */
@@ -40,7 +40,7 @@ export function restoreArguments(args: string[]): {
   from: string | undefined;
   wanted: string[];
 } {
-  const { values, positionals } = parseArgs({ args, options: restoreOptions, allowPositionals: true });
+  const { values, positionals } = readArguments({ args, options: restoreOptions, words: Infinity });
   return { config: values.config, from: values.from, wanted: positionals };
 }
 

@@ -1,5 +1,4 @@
 /** `llmproxy keys add|list|disable|enable|remove|restore`: the keys of the built-in store. */
-import { parseArgs } from 'node:util';
 import type { Config } from '@llmproxy/config';
 import {
   changeKeyRecord,
@@ -19,6 +18,7 @@ import {
   redactRedisUrl,
   type RedisClient,
 } from '@llmproxy/redis';
+import { readArguments } from './arguments.ts';
 import { copiedKeys, restoreArguments, restoreKeys, restoreOptions } from './key-copy.ts';
 import { configOf } from './config-of.ts';
 import { keyTable } from './key-table.ts';
@@ -83,7 +83,7 @@ export async function keysCommand([action, ...args]: string[], out: Output = ter
 }
 
 async function add(args: string[], out: Output): Promise<number> {
-  const { values } = parseArgs({ args, options: addOptions });
+  const { values } = readArguments({ args, options: addOptions });
   const secret = newSecret();
   const record = newRecord(values, secret, Date.now());
   const config = configOf(values.config);
@@ -107,7 +107,10 @@ async function add(args: string[], out: Output): Promise<number> {
 }
 
 async function list(args: string[], out: Output): Promise<number> {
-  const { values } = parseArgs({ args, options: { ...common, json: { type: 'boolean', default: false } } });
+  const { values } = readArguments({
+    args,
+    options: { ...common, json: { type: 'boolean', default: false } },
+  });
   const keys = await onRedis(configOf(values.config), allKeys);
   if (values.json) {
     for (const { sha256, ...found } of keys) {
@@ -121,7 +124,7 @@ async function list(args: string[], out: Output): Promise<number> {
 const done = { disable: 'disabled', enable: 'enabled', remove: 'removed' } as const;
 
 async function changeOne(action: keyof typeof done, args: string[], out: Output): Promise<number> {
-  const { values, positionals } = parseArgs({ args, options: restoreOptions, allowPositionals: true });
+  const { values, positionals } = readArguments({ args, options: restoreOptions, words: 2 });
   const [wanted] = positionals;
   if (wanted === undefined || positionals.length > 1 || (values.from !== undefined && action !== 'remove')) {
     out.note(usage);

@@ -19,6 +19,9 @@ if (node === undefined) {
 const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ''}` };
 
 if (isCheckout && command === 'start') {
+  const ask = [join(repoRoot, 'apps', 'cli', 'before-build.ts'), ...process.argv.slice(3)];
+  const { status } = spawnSync(node, ask, { env, stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
   console.error('llmproxy: building (a few seconds; at once when nothing has changed)…');
   const nx = join(repoRoot, 'node_modules', '.bin', 'nx');
   const built = await alone(() =>

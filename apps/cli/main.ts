@@ -1,4 +1,5 @@
 /** `llmproxy <command>`. */
+import { tellFailure } from './arguments.ts';
 import { checkCommand } from './check.ts';
 import { deadLettersCommand } from './dead-letters.ts';
 import { keysCommand } from './keys.ts';
@@ -6,16 +7,18 @@ import { start } from './start.ts';
 
 const usage = `llmproxy: the gateway in front of LLM servers
 
-  llmproxy start [-c FILE] [--listen ADDR]   everything on this machine: Redis, gateway, worker, scheduler;
-                                             without a config file also a demo backend and a ready-made key
-  llmproxy check -c FILE                     is this config file right? exit 0 when it is, else 1
-  llmproxy keys add --name NAME -c FILE      a new key in the built-in store; it is printed once
-  llmproxy keys list -c FILE                 the keys of the built-in store
-  llmproxy keys disable|enable|remove ID|NAME -c FILE
-  llmproxy keys restore [ID|NAME]… -c FILE   puts back what Redis has lost, from a scheduler's copy
-  llmproxy dead-letters list -c FILE         usage events that a reporter did not take after all retries
-  llmproxy dead-letters replay -c FILE       deliver them again  [--reporter NAME]
+  llmproxy start [--listen ADDR]         everything on this machine: Redis, gateway, worker, scheduler; without a
+        [--data-dir DIR]                 config file also a demo backend and a ready-made key, in DIR (default: data)
+  llmproxy check                         is this config file right? exit 0 when it is, else 1
+  llmproxy keys add --name NAME          a new key in the built-in store; it is printed once
+  llmproxy keys list                     the keys of the built-in store
+  llmproxy keys disable|enable|remove ID|NAME
+  llmproxy keys restore [ID|NAME]…       puts back what Redis has lost, from a scheduler's copy
+  llmproxy dead-letters list             usage events that a reporter did not take after all retries
+  llmproxy dead-letters replay           deliver them again  [--reporter NAME] [--id ID]…
   llmproxy version | help
+
+Each takes -c FILE, the config; without it, config.yaml of this folder. keys and dead-letters know the demo's too.
 `;
 
 type Command = (args: string[]) => number | Promise<number>;
@@ -48,8 +51,7 @@ async function run(name = 'help', args: string[] = []): Promise<number> {
 try {
   process.exitCode = await run(process.argv[2], process.argv.slice(3));
 } catch (error) {
-  console.error(`llmproxy: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+  process.exitCode = tellFailure(error);
 }
 // Told to stop while it was fetching or starting something, `start` does not wait for what became of that.
 if (process.argv[2] === 'start') process.exit();

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { parseRanges } from '@llmproxy/client-ip';
 import { maskKey, type KeyRecord } from '@llmproxy/key-store';
 import { parseDuration } from '@llmproxy/time';
+import { UsageError } from './arguments.ts';
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const randomChars = 32; // of 62 each: 190 bits
@@ -34,14 +35,15 @@ export interface NewKeyOptions {
 /**
  * The record of a new key.
  * @param nowMs unix time in ms
- * @throws Error naming the option that cannot be understood
+ * @throws UsageError naming the option that cannot be understood
  */
 export function newRecord(options: NewKeyOptions, secret: string, nowMs: number): KeyRecord {
-  if (!options.name?.trim()) throw new Error('give the key a name: --name "Billing batch"');
+  if (!options.name?.trim()) throw new UsageError('give the key a name: --name "Billing batch"');
   refuseEmpty(options);
   const now = new Date(nowMs).toISOString();
   const expires = instant('--expires', options.expires, nowMs);
-  if (expires !== undefined && Date.parse(expires) <= nowMs) throw new Error('--expires lies in the past');
+  if (expires !== undefined && Date.parse(expires) <= nowMs)
+    throw new UsageError('--expires lies in the past');
   return withoutUnset({
     name: options.name.trim(),
     masked_key: maskKey(secret),
@@ -82,20 +84,22 @@ function amount(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text.replaceAll('_', ''));
   if (/^[\d_]+$/.test(text) && Number.isSafeInteger(value)) return value;
-  throw new Error(`${option} takes a whole number, such as 1000000; 0 blocks everything, unset is unlimited`);
+  throw new UsageError(
+    `${option} takes a whole number, such as 1000000; 0 blocks everything, unset is unlimited`,
+  );
 }
 
 /** An option that is set from a variable which is empty or unset would open what it was meant to close. */
 function refuseEmpty(options: NewKeyOptions): void {
   for (const [option, text] of Object.entries(withoutUnset(options))) {
     if (String(text).trim() === '')
-      throw new Error(`--${option} is empty; leave it out to limit nothing by it`);
+      throw new UsageError(`--${option} is empty; leave it out to limit nothing by it`);
   }
 }
 
 function list(option: string, text: string | undefined): string[] | undefined {
   const entries = text?.split(',').map((entry) => entry.trim());
-  if (entries?.includes('')) throw new Error(`${option} has an empty entry: "${text}"`);
+  if (entries?.includes('')) throw new UsageError(`${option} has an empty entry: "${text}"`);
   return entries;
 }
 
@@ -104,7 +108,9 @@ function ranges(option: string, text: string | undefined): string[] | undefined 
   const entries = list(option, text);
   const wrong = entries?.find((entry) => parseRanges([entry]) === undefined);
   if (wrong === undefined) return entries;
-  throw new Error(`${option}: "${wrong}" is no address and no range such as 10.0.0.0/8 or 2001:db8::/32`);
+  throw new UsageError(
+    `${option}: "${wrong}" is no address and no range such as 10.0.0.0/8 or 2001:db8::/32`,
+  );
 }
 
 const periods = ['daily', 'weekly', 'monthly', 'never'] as const;
@@ -112,7 +118,7 @@ const periods = ['daily', 'weekly', 'monthly', 'never'] as const;
 function period(text: string | undefined): KeyRecord['quota_reset_period'] {
   const found = periods.find((each) => each === text);
   if (text !== undefined && found === undefined) {
-    throw new Error(`--quota-period is one of ${periods.join(', ')}`);
+    throw new UsageError(`--quota-period is one of ${periods.join(', ')}`);
   }
   return found;
 }
@@ -139,4 +145,4 @@ function spanMs(option: string, text: string): number {
 }
 
 const wrongTime = (option: string) =>
-  new Error(`${option} takes a date (2027-01-31), a time (2027-01-31T12:00:00Z) or a span (30d, 12h)`);
+  new UsageError(`${option} takes a date (2027-01-31), a time (2027-01-31T12:00:00Z) or a span (30d, 12h)`);

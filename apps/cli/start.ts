@@ -2,15 +2,16 @@
 import { existsSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { listenForStop } from '@llmproxy/app-life';
 import { loadConfig, type Config } from '@llmproxy/config';
 import { startEmbeddedRedis } from '@llmproxy/embedded-redis';
 import { isSocketAnswered } from '@llmproxy/telemetry';
+import { tellFailure } from './arguments.ts';
 import { startChild, type Child, type ChildOptions } from './children.ts';
 import { demoConfig, type DemoConfig } from './demo-config.ts';
 import { banner } from './banner.ts';
 import { noteEmbeddedRedis } from './redis-of.ts';
+import { startArguments, type StartArguments } from './start-arguments.ts';
 
 const say = (text: string): void => void process.stderr.write(`llmproxy: ${text}\n`);
 
@@ -30,26 +31,21 @@ interface Running {
 
 /**
  * Runs until SIGINT or SIGTERM, also one that comes while the parts are starting; returns the exit code. A second one
- * kills what has not ended by then.
- * @throws ConfigError, or Error naming the part that did not start
+ * kills what has not ended by then. What did not start, and why, is told before the rest is stopped.
+ * @throws UsageError
  */
 export async function start(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      config: { type: 'string', short: 'c' },
-      listen: { type: 'string' },
-      'data-dir': { type: 'string', default: 'data' },
-    },
-  });
+  const options = startArguments(args);
   const { running, ended } = untilToldToStop();
   const { stoppers } = running;
   try {
-    const started = startAll({ ...values, dataDir: values['data-dir'] }, running);
+    const started = startAll(options, running);
     started.catch(() => undefined); // told to stop meanwhile, nobody asks what became of it
     const failure = await Promise.race([ended, started.then(() => ended)]);
     if (failure) say(failure);
     return failure ? 1 : 0;
+  } catch (error) {
+    return tellFailure(error); // now: behind what stopping says it would be overlooked
   } finally {
     running.stop();
     for (const { name, stop } of stoppers.reverse()) {
@@ -60,13 +56,7 @@ export async function start(args: string[]): Promise<number> {
   }
 }
 
-interface StartOptions {
-  config?: string | undefined;
-  listen?: string | undefined;
-  dataDir: string;
-}
-
-async function startAll(options: StartOptions, running: Running): Promise<void> {
+async function startAll(options: StartArguments, running: Running): Promise<void> {
   const { path, demo } = configFor(options);
   const env: Record<string, string> = {};
   const run = (child: Omit<Supervised, 'env'>) => superviseChild({ ...child, env }, running);
@@ -102,7 +92,7 @@ function besideTheGateway({ auth }: Config): ('worker' | 'scheduler' | 'key-look
   return readsSql ? ['key-lookup', 'worker', 'scheduler'] : ['worker', 'scheduler'];
 }
 
-function configFor({ config, dataDir }: StartOptions): { path: string; demo: DemoConfig | undefined } {
+function configFor({ config, dataDir }: StartArguments): { path: string; demo: DemoConfig | undefined } {
   if (config !== undefined) return { path: config, demo: undefined };
   if (existsSync('config.yaml')) return { path: 'config.yaml', demo: undefined };
   const demo = demoConfig(resolve(dataDir));

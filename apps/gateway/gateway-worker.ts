@@ -105,7 +105,7 @@ function untilStopped(drainTimeoutMs: number, log: Logger): Promise<void> {
 function listenFailure(address: string, error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'EADDRINUSE') {
-    return `cannot listen on ${address}: another program already does. Stop it, or set server.listen to another port.`;
+    return `cannot listen on ${address}: another program already does. Stop it, or take another port: server.listen, or --listen.`;
   }
   if (code === 'EACCES')
     return `cannot listen on ${address}: not permitted. Ports below 1024 need privileges.`;

@@ -8,3 +8,4 @@ export type { Problem } from './core/problem.ts';
 export { limitsOver } from './core/limits-over.ts';
 export type { Backend, Cache, Config, Database, Reporter } from './core/resolve.ts';
 export type { Hook, Key, KeyProvider, Limits } from './core/resolve-auth.ts';
+export { nearest } from './core/nearest.ts';
