@@ -42,7 +42,7 @@ export interface Delivery {
 export function openDelivery(options: DeliveryOptions): Delivery {
   const { redis, reporters, log, onOutcome = () => undefined, onJobWithoutData } = options;
   const connection = connectForQueues({ ...redis, connectionName: 'llmproxy delivery' });
-  connection.setMaxListeners(0); // every queue listens
+  connection.setMaxListeners(Infinity); // every queue listens; to 0, for no bound either, BullMQ would add 3
   const { limits, asked } = askLimits(connection);
   const queues = reporters.map((reporter) => {
     const queue = new DeliveryQueue({ connection, limits, reporter, log, onOutcome, onJobWithoutData });
