@@ -26,8 +26,6 @@ export interface BatchesOptions {
   readonly countsAlone: boolean;
   /** Runs after each call that was answered, also too late, and before those who asked hear of it. */
   readonly onAnswered: (scopes: readonly LimitScope[], done: Transacted) => void;
-  /** Hears of what will not be told to Redis any more. */
-  readonly onDropped: (call: LeaseCall) => void;
 }
 
 export interface EndedCall {
@@ -56,7 +54,8 @@ export interface OnCall {
 
 /** Bounds what one call blocks Redis for. */
 const opsMax = 256;
-const keptMax = 10_000;
+/** Beyond it nothing is granted that would have to be told too. Some 500 bytes each. */
+const keptMax = 100_000;
 
 export class Batches {
   readonly #options: BatchesOptions;
@@ -80,7 +79,7 @@ export class Batches {
   admit(call: AdmitCall, waiting: OnAnswer): void {
     const { scopes, alternatives } = call;
     // Redis has to hear first of what was admitted without it.
-    if (this.#kept.length > 0 && this.#options.server.isReady()) this.tellKept();
+    this.tellKept();
     this.#gathering(alternatives.length === 0 ? scopes : [...scopes, ...alternatives]).admit(call, waiting);
   }
 
@@ -99,8 +98,14 @@ export class Batches {
     void late.then((answer) => answer && this.undo(answer));
   }
 
-  /** Tells Redis again what it may not have heard, before all that is asked from now on. */
+  /** Whether as much waits to be told as there is memory for. What would have to be told too is not to be granted. */
+  get isFull(): boolean {
+    return this.#kept.length >= keptMax;
+  }
+
+  /** Tells Redis again what it may not have heard, before all that is asked from now on; nothing without a connection. */
   tellKept(): void {
+    if (this.#kept.length === 0 || !this.#options.server.isReady()) return;
     const kept = this.#kept;
     this.#kept = [];
     for (const call of kept) this.tell(call);
@@ -243,8 +248,6 @@ export class Batches {
   }
 
   #keep(call: LeaseCall): void {
-    if (call.op === 'renew') return; // the next one comes soon enough
-    if (this.#kept.length < keptMax) this.#kept.push(call);
-    else this.#options.onDropped(call);
+    if (call.op !== 'renew') this.#kept.push(call); // the next one comes soon enough
   }
 }

@@ -16,8 +16,6 @@ export interface Charge {
 
 const stepMs = 5000;
 const minuteMs = 60_000;
-/** Bounds memory; beyond it what the longest uncharged scope used is lost. */
-const scopesMax = 10_000;
 
 export class Charges {
   #byTag = new Map<string, Charge[]>();
@@ -28,14 +26,7 @@ export class Charges {
 
   add(charge: Charge): void {
     const { tag } = charge.scope;
-    const before = this.#byTag.get(tag);
-    if (before === undefined && this.#byTag.size >= scopesMax) {
-      for (const oldest of this.#byTag.keys()) {
-        this.#byTag.delete(oldest);
-        break;
-      }
-    }
-    const charges = before ?? [];
+    const charges = this.#byTag.get(tag) ?? [];
     this.#byTag.set(tag, charges);
     merge(charges, charge);
     while (charges.length > 1 && (charges[0] as Charge).atMs < charge.atMs - minuteMs) {
@@ -44,6 +35,17 @@ export class Charges {
         merge(charges, { ...old, flags: holds.quota, requests: 0, atMs: charge.atMs });
       }
     }
+  }
+
+  /** Whether something is to be told that is not over with its minute. */
+  owesQuota(tag: string): boolean {
+    const charges = this.#byTag.get(tag) ?? [];
+    return charges.some(({ flags, tokens }) => (flags & holds.quota) !== 0 && tokens > 0);
+  }
+
+  /** What was used so long ago that it counts nowhere any more. */
+  drop(tag: string): void {
+    this.#byTag.delete(tag);
   }
 
   /** All of it; it is here no longer. */

@@ -39,7 +39,9 @@ export type LeaseCall =
       readonly op: 'charge';
       readonly held: Held;
       readonly requests: number;
-      /** Redis has heard of it, or never will. */
+      /** Whether its id is remembered; leases are by their own names. */
+      readonly once: boolean;
+      /** Redis has heard of it. */
       readonly onHeard: () => void;
     };
 
@@ -136,7 +138,7 @@ function opOf(call: LeaseCall, lease: Lease): LimitOp {
     case 'settle':
       return { op: 'settle', lease, used: call.used, again: call.again };
     case 'charge':
-      return { op: 'charge', lease, requests: call.requests };
+      return { op: 'charge', lease, requests: call.requests, once: call.once };
     default:
       return { op: call.op, lease };
   }

@@ -3,7 +3,8 @@ import type { LimitScope, Transacted } from '@llmproxy/limit-state';
 import type { Clock } from '@llmproxy/time';
 import { knownForMs, type KnownUse } from './core/known-use.ts';
 
-const scopesMax = 20_000;
+/** Of the younger ones; some 200 bytes each. */
+const scopesMax = 100_000;
 
 export class Known {
   readonly #clock: Clock;

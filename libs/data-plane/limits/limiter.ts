@@ -3,14 +3,14 @@
  * other request of the same turn of the event loop. While Redis does not answer, the policy of the operator decides.
  */
 import type { Cluster, Redis } from 'ioredis';
-import { holds, type LimitScope, type Transacted } from '@llmproxy/limit-state';
+import type { LimitScope, Transacted } from '@llmproxy/limit-state';
 import type { Condition } from '@llmproxy/telemetry';
 import { atMost, systemClock, type Clock } from '@llmproxy/time';
 import { Batches, type EndedCall } from './batches.ts';
 import { Calls } from './calls.ts';
 import type { Granted, Refused, Unavailable } from './core/admission.ts';
 import { Gate } from './gate.ts';
-import type { AdmitCall, Held, LeaseCall } from './gathering.ts';
+import type { AdmitCall, Held } from './gathering.ts';
 import { Known } from './known.ts';
 import { onRedis, type LimitServer } from './limit-server.ts';
 import { OpenRequest, type Reservation } from './open-request.ts';
@@ -101,6 +101,7 @@ class ServerLimiter implements Limiter {
   readonly #tags: TagsInUse;
   readonly #open = new OpenRequests<OpenRequest>();
   #timers: NodeJS.Timeout[] = [];
+  #isFullLogged = false;
 
   constructor(server: LimitServer, choice: LimiterChoice) {
     const { worker, deadlineMs: leastMs = 100, clock = systemClock } = choice;
@@ -127,7 +128,6 @@ class ServerLimiter implements Limiter {
       countsAlone: choice.onFailure === 'local',
       onCall,
       onAnswered: (scopes, done) => this.#onAnswered(scopes, done),
-      onDropped: (call) => this.#onDropped(call),
     });
     this.#withoutRedis = new WithoutRedis({
       policy: choice.onFailure,
@@ -139,6 +139,7 @@ class ServerLimiter implements Limiter {
       batches: this.#batches,
       takeOver: (request, held) => this.#hold(request, held),
       onUntold: () => this.#tellUntold(),
+      onFull: () => this.#logFull(),
     });
   }
 
@@ -238,17 +239,6 @@ class ServerLimiter implements Limiter {
     this.#open.countNoMore();
   }
 
-  #onDropped(call: LeaseCall): void {
-    if (call.op === 'charge') return call.onHeard();
-    if (call.op !== 'settle' || call.used === null) return;
-    // Its lease ends by itself.
-    const { scopes, lease } = call.held;
-    for (const { scope: at, flags } of lease.holds) {
-      const scope = scopes[at];
-      if (scope && (flags & holds.quota) !== 0) this.#withoutRedis.owe(scope, call.used);
-    }
-  }
-
   #tellUntold(): void {
     if (this.#gate.mayCall()) this.#withoutRedis.tell();
   }
@@ -262,7 +252,9 @@ class ServerLimiter implements Limiter {
 
   #sign(): void {
     this.#tags.tick();
-    if (this.#gate.mayCall()) this.#workers.sign(this.#calls.longestMs).catch(() => undefined);
+    if (!this.#gate.mayCall()) return;
+    this.#batches.tellKept();
+    this.#workers.sign(this.#calls.longestMs).catch(() => undefined);
   }
 
   #onGate(isOpen: boolean): void {
@@ -270,8 +262,18 @@ class ServerLimiter implements Limiter {
       this.#calls.gaveUp();
       return this.#batches.leaveAll('Redis is not asked any more');
     }
+    this.#isFullLogged = false;
     this.#batches.tellKept();
     this.#withoutRedis.tell();
+  }
+
+  /** Once an outage. */
+  #logFull(): void {
+    if (this.#isFullLogged) return;
+    this.#isFullLogged = true;
+    const { log, onFailure } = this.#choice;
+    const then = onFailure === 'allow' ? 'what others use is not charged' : 'requests of others are refused';
+    log?.('warn', `limits: no memory for more than Redis has to be told already: ${then}`);
   }
 
   #log(cause: string | undefined): void {

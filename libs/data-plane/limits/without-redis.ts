@@ -3,12 +3,13 @@
  * is forgotten before Redis has heard of it, and nothing is counted in both places for longer than a call takes.
  */
 import { holds, type Hold, type Lease, type LimitScope } from '@llmproxy/limit-state';
+import { randomUUID } from 'node:crypto';
 import type { Granted, Refused, Unavailable } from './core/admission.ts';
 import { localShare, neverFits } from './core/local-share.ts';
 import type { Batches } from './batches.ts';
 import type { AdmitCall, Answer, Held, Late } from './gathering.ts';
 import type { Known } from './known.ts';
-import { chargeOp, LocalLimits } from './local-limits.ts';
+import { chargedLease, LocalLimits } from './local-limits.ts';
 import { OpenRequest, type LocalGrant, type Reservation } from './open-request.ts';
 import { fromOne, toldOf } from './told.ts';
 
@@ -38,11 +39,13 @@ export interface WithoutRedisOptions {
   /** Requests under way that this worker holds in Redis, in a scope. */
   readonly openIn: (tag: string) => number;
   readonly monotonic: () => number;
-  readonly batches: Pick<Batches, 'tell' | 'undo' | 'undoLate'>;
+  readonly batches: Pick<Batches, 'tell' | 'undo' | 'undoLate' | 'isFull'>;
   /** Redis holds this for the request from now on, which may have ended. */
   readonly takeOver: (request: OpenRequest, held: readonly Held[]) => void;
   /** There may be something to tell Redis. */
   readonly onUntold: () => void;
+  /** There is no memory for what it would have to be told. */
+  readonly onFull: () => void;
 }
 
 /** A refusal that says nothing of the request itself: Redis may be back by then. */
@@ -80,14 +83,15 @@ export class WithoutRedis {
     this.#own.delete(grant);
     const { owing, leased, request } = grant;
     this.#local.settle(leased, request.used ?? 0);
-    if (owing !== undefined && (request.used ?? 0) > 0) this.owe(owing, request.used ?? 0);
+    if (owing !== undefined && (request.used ?? 0) > 0) this.#owe(owing, request.used ?? 0);
     this.#options.onUntold();
   }
 
   /** Use that Redis has to be told to charge to the quota of the scope. */
-  owe(scope: LimitScope, tokens: number): void {
+  #owe(scope: LimitScope, tokens: number): void {
     const atMs = this.#options.known.redisNow();
-    this.#local.charge({ scope, flags: holds.quota, atMs, requests: 0, tokens });
+    const charge = { scope, flags: holds.quota, atMs, requests: 0, tokens };
+    if (this.#options.batches.isFull || !this.#local.charge(charge)) this.#options.onFull();
   }
 
   /** Tells Redis all that it has not heard. */
@@ -102,15 +106,17 @@ export class WithoutRedis {
         this.#local.forget(leased);
         takeOver(request, [leased]);
       };
-      batches.tell({ op: 'charge', held: leased, requests: 1, onHeard });
+      batches.tell({ op: 'charge', held: leased, requests: 1, once: false, onHeard });
     }
     this.#own.clear();
     for (const charge of this.#local.charges.take()) {
-      const held = { scopes: [charge.scope], lease: chargeOp(charge).lease };
+      const held = { scopes: [charge.scope], lease: chargedLease(randomUUID(), charge) };
       batches.tell({
         op: 'charge',
         held,
         requests: charge.requests,
+        // What is told twice of a minute is over with it.
+        once: (charge.flags & holds.quota) !== 0,
         onHeard: () => this.#local.heard(charge),
       });
     }
@@ -137,9 +143,15 @@ export class WithoutRedis {
     return { outcome: 'granted', by: 'none', alternative, handle: request, ...told };
   }
 
-  #locally(asked: Unanswered): Granted<Reservation> | Refused {
+  #locally(asked: Unanswered): Granted<Reservation> | Refused | Unavailable {
     const { call, kept } = asked;
-    const answer = this.#local.admit(call, (scope) => this.#share(scope));
+    const isFull = this.#options.batches.isFull;
+    const answer = isFull ? undefined : this.#local.admit(call, (scope) => this.#share(scope));
+    if (answer === undefined) {
+      this.#options.onFull();
+      this.#giveBack(asked);
+      return { outcome: 'unavailable' };
+    }
     const here = fromOne(call, answer);
     const alternative = call.alternatives.length > 0 ? here.alternative : asked.alternative;
     const told = toldOf({ answers: [...kept, answer], refused: here.refused, alternative });

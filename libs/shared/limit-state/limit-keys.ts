@@ -10,6 +10,8 @@ export const limitKeys = {
   leases: (tag: string) => `lp:{${tag}}:leases`,
   /** Hash: used, reserved, start and end of the period (ms since 1970; end 0: none). */
   quota: (tag: string) => `lp:{${tag}}:quota`,
+  /** Empty string, for an hour: a charge of that id has been counted. */
+  charged: (tag: string, id: string) => `lp:{${tag}}:charged:${id}`,
   /** Sorted set: tag of a scope that has leases or a quota → when it was used last, ms since 1970. */
   tags: 'lp:limits:tags',
   /** Sorted set: gateway worker → its last sign of life, ms since 1970. */

@@ -72,8 +72,10 @@ const step = fc.oneof(
       requests: fc.integer({ min: 0, max: 3 }),
       agoMs: fc.integer({ min: -1000, max: 130_000 }),
       isOpen: fc.boolean(),
+      once: fc.boolean(),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('charge again' as const), pick: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('reap' as const), pick: fc.nat() }) },
   {
     weight: 1,
@@ -107,6 +109,8 @@ export const startMs = 1_800_000_000_000;
 export class History {
   readonly granted: Lease[] = [];
   readonly #scopes: readonly LimitScope[];
+  /** That count once. */
+  readonly #charged: LimitOp[] = [];
   #nowMs = startMs;
   #lastId = 0;
 
@@ -144,6 +148,8 @@ export class History {
         ];
       case 'charge':
         return [this.#charge(one)];
+      case 'charge again':
+        return this.#charged.slice(one.pick % Math.max(1, this.#charged.length)).slice(0, 1);
       case 'reap':
         return [{ op: 'reap', scope: one.pick % 4, max: 1 + (one.pick % 3) }];
       case 'reset':
@@ -156,7 +162,7 @@ export class History {
   }
 
   /** Of every scope what a request would hold there; one that is open is settled, renewed and undone later. */
-  #charge({ tokens, requests, agoMs, isOpen }: Extract<Step, { op: 'charge' }>): LimitOp {
+  #charge({ tokens, requests, agoMs, isOpen, once }: Extract<Step, { op: 'charge' }>): LimitOp {
     const of = (scope: LimitScope, at: number) => {
       const flags = holdOf(scope, [], at);
       return { scope: at, flags: isOpen ? flags : flags & ~holds.lease };
@@ -167,7 +173,9 @@ export class History {
       .filter(({ flags }) => flags > 0);
     const lease = { id: `c:${++this.#lastId}`, tokens, atMs: this.#nowMs - agoMs, holds: held };
     if (isOpen) this.granted.push(lease);
-    return { op: 'charge', lease, requests: isOpen ? 1 : requests };
+    const op = { op: 'charge', lease, requests: isOpen ? 1 : requests, once } as const;
+    if (once && !isOpen) this.#charged.push(op);
+    return op;
   }
 }
 

@@ -1,8 +1,8 @@
 /** The one call through which limits in Redis change: a batch of ops, all of it or, when Redis is away, none. */
 import type { RedisScript } from '@llmproxy/redis-script';
 import { defineScript } from '@llmproxy/redis-script';
-import type { Batch, LimitScope, Transacted } from './core/batch.ts';
-import { decodeReply, encodeBatch, uses, usesOf } from './core/wire.ts';
+import type { Batch, LimitOp, LimitScope, Transacted } from './core/batch.ts';
+import { decodeReply, encodeBatch, rememberedOf, uses, usesOf } from './core/wire.ts';
 import { limitKeys } from './limit-keys.ts';
 
 interface Call extends Batch {
@@ -21,7 +21,10 @@ const script: RedisScript<Call, readonly number[]> = defineScript({
     new URL('./script/admit.lua', import.meta.url),
     new URL('./script/run.lua', import.meta.url),
   ],
-  keys: ({ scopes }: Call) => scopes.flatMap(keysOf),
+  keys: ({ scopes, ops }: Call) => [
+    ...scopes.flatMap(keysOf),
+    ...ops.flatMap((op) => chargedKeysOf(op, scopes)),
+  ],
   args: (call: Call) => [call.nowMs, call.leaseMs, encodeBatch(call)],
   reply: (raw: readonly number[]) => raw,
 });
@@ -45,4 +48,9 @@ function keysOf(scope: LimitScope): string[] {
   if (used & uses.leases) keys.push(limitKeys.leases(scope.tag));
   if (used & uses.quota) keys.push(limitKeys.quota(scope.tag));
   return keys;
+}
+
+function chargedKeysOf(op: LimitOp, scopes: readonly LimitScope[]): string[] {
+  if (op.op !== 'charge') return [];
+  return rememberedOf(op).map(({ scope }) => limitKeys.charged(scopes[scope]?.tag ?? '', op.lease.id));
 }

@@ -85,9 +85,10 @@ export type LimitOp =
   /**
    * What was admitted elsewhere, at `lease.atMs` and whatever the limits: `requests` requests and `lease.tokens` tokens in
    * all. A hold with a lease is of one request under way: it is taken over, once, and is from then on as though it had
-   * been admitted here. A hold without is of requests that have ended; nobody will settle them.
+   * been admitted here. A hold without is of requests that have ended; nobody will settle them. With `once` such a hold
+   * is remembered for an hour by the id of the lease, which is not counted again meanwhile: for what may be told twice.
    */
-  | { readonly op: 'charge'; readonly lease: Lease; readonly requests: number }
+  | { readonly op: 'charge'; readonly lease: Lease; readonly requests: number; readonly once: boolean }
   /** Ends up to `max` expired leases of a scope and gives back what they held. */
   | { readonly op: 'reap'; readonly scope: number; readonly max: number }
   /** Begins a quota period that the scope has not begun yet. Idempotent. */

@@ -105,6 +105,9 @@ function charge(scope: OpenScope, { name, terms, op, opened }: Charging): boolea
   if (has(terms.flags, 'lease')) {
     if (scope.leases.has(name)) return false;
     hold(scope, op.lease.id, terms, opened.nowMs + opened.leaseMs);
+  } else if (op.once) {
+    if (scope.charged?.has(op.lease.id) === true) return false;
+    scope.charged = (scope.charged ?? new Set()).add(op.lease.id);
   }
   countElsewhere(scope, op.requests, terms, opened.nowMs);
   return true;

@@ -20,6 +20,8 @@ export interface StoredScope {
   /** Changed in place: a copy for each request would cost as much as there are requests under way. */
   readonly leases: Map<string, number>;
   readonly quota?: QuotaState | undefined;
+  /** Ids of charges that count once; Redis forgets each after an hour. Changed in place. */
+  readonly charged?: Set<string> | undefined;
 }
 
 export interface OpenScope {
@@ -34,13 +36,14 @@ export interface OpenScope {
   isPurged: boolean;
   quota: QuotaState | undefined;
   quotaChanged: boolean;
+  charged: Set<string> | undefined;
 }
 
 export function openScope(rules: LimitScope, stored: StoredScope | undefined, nowMs: number): OpenScope {
   const { limits } = rules;
   const rps = limits?.requestsPerSecond;
   const bucketRules = rps === undefined || !limits ? undefined : { rps, burst: burstOf(limits) };
-  const leases = stored?.leases ?? new Map<string, number>();
+  const { leases, charged }: StoredScope = stored ?? { leases: new Map() };
   return {
     rules,
     bucketRules,
@@ -51,6 +54,7 @@ export function openScope(rules: LimitScope, stored: StoredScope | undefined, no
     isPurged: false,
     quota: currentQuota(stored?.quota, rules.quota, { inFlight: leases.size, nowMs }),
     quotaChanged: isBegunAhead(stored?.quota, rules.quota, nowMs),
+    charged,
   };
 }
 
@@ -59,6 +63,7 @@ export const closeScope = (scope: OpenScope, stored: StoredScope | undefined): S
   rates: scope.ratesChanged ? scope.rates : stored?.rates,
   leases: scope.leases,
   quota: scope.quotaChanged ? scope.quota : stored?.quota,
+  charged: scope.charged,
 });
 
 function currentRates(

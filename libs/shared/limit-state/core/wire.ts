@@ -110,7 +110,7 @@ function pushOp(to: (number | string)[], op: LimitOp): void {
   to.push(codes[op.op]);
   if ('lease' in op) {
     if (op.op === 'settle') to.push(op.used ?? unlimited, op.again ? 1 : 0);
-    else if (op.op === 'charge') to.push(op.requests);
+    else if (op.op === 'charge') to.push(op.requests, op.once ? 1 : 0);
     pushLease(to, op.lease);
   } else if (op.op === 'admit') {
     to.push(leasePrefix(op.id, op.tokens), op.tokens);
@@ -207,6 +207,10 @@ export function holdOf(
   if (scope.quota !== undefined) flags += holds.quota;
   return (used & uses.leases) !== 0 ? flags + holds.lease : flags;
 }
+
+/** Of a charge that counts once: the holds that no lease remembers. Each needs a key, after those of all scopes. */
+export const rememberedOf = (op: LimitOp): readonly Hold[] =>
+  op.op === 'charge' && op.once ? op.lease.holds.filter(({ flags }) => (flags & holds.lease) === 0) : [];
 
 const tokensOf = ({ limits }: LimitScope): number =>
   limits?.tokensPerMinute === undefined ? 0 : holds.tokens;

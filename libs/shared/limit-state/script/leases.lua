@@ -1,6 +1,6 @@
 -- Limits, 3 of 8: leases of requests under way, and what they hold. Model: core/leases.ts
 local REQUESTS, TOKENS, QUOTA, LEASE = 1, 2, 4, 8
-local LEASES_TTL = 86400000
+local LEASES_TTL, CHARGED_TTL = 86400000, 3600000
 local PURGED_MAX = 100
 local expiry = format('%.0f', now + tonumber(ARGV[2]))
 -- Numbers become text slowly; these are needed for each lease.

@@ -30,14 +30,15 @@ local function settle()
   return applied
 end
 
--- Before the lease: how many requests
+-- Before the lease: how many requests, once 0|1
 local function charge_elsewhere()
-  local requests = take()
+  local requests, once = take(), take() == 1
   return each_hold(function(s, flags, name, tokens, at)
     if name then
       if call('ZSCORE', s.leases, name) then return false end
       call('ZADD', s.leases, expiry, name)
       s.in_flight = s.in_flight + 1
+    elseif once and not call('SET', next_key(), '', 'NX', 'PX', CHARGED_TTL) then return false
     end
     if s.rates and has(flags, REQUESTS) then
       if s.rule.rps >= 0 then s.level = s.level - 1000 * requests end

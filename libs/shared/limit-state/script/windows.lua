@@ -1,5 +1,5 @@
 -- Limits, 1 of 8: time, the sliding minute, the token bucket. Model: core/sliding-window.ts, core/token-bucket.ts
--- KEYS   of each scope of the batch, as far as it uses them: rates, leases, quota
+-- KEYS   of each scope of the batch, as far as it uses them: rates, leases, quota; of each charge that counts once: charged
 -- ARGV   now_ms (0: the clock of Redis), lease_ms, the batch as a flat JSON array (core/wire.ts)
 -- reply  flat array of integers: now_ms, then what each op answers, then what is used of each scope
 local floor, ceil, max, min, format = math.floor, math.ceil, math.max, math.min, string.format
