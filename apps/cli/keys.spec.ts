@@ -201,6 +201,16 @@ test('a Redis that is away is named, without its password', async () => {
   expect(error).not.toContain('hunter2');
 });
 
+test('a Redis that refuses is not said to be silent', async () => {
+  const server = await startRedis();
+  onTestFinished(() => server.stop());
+  const redis = connectRedis({ url: server.url, connectionName: 'spec', whenDown: 'queue' });
+  onTestFinished(() => closeRedis(redis));
+  await redis.call('ACL', 'SETUSER', 'narrow', 'on', '>pw', 'allkeys', '+info');
+  const config = configFile(server.url, builtin, { username: 'narrow', password: 'pw' });
+  await expect(keys(config, 'list')).rejects.toThrow(/Redis at .* refuses: NOPERM/);
+});
+
 test('no key is entrusted to a Redis that may evict it, but what takes a right away is done', async () => {
   const server = await startRedis();
   onTestFinished(() => server.stop());
@@ -210,6 +220,7 @@ test('no key is entrusted to a Redis that may evict it, but what takes a right a
   const { id, sha256 } = await added(config, '--name', 'ci');
   await redis.config('SET', 'maxmemory', '1gb', 'maxmemory-policy', 'allkeys-lru');
   const refusal = /may evict .*allkeys-lru.*redis\.allow_eviction: true/;
+  await expect(keys(config, 'add', '--name', 'other')).rejects.toThrow(/^no key was made: /);
   await expect(keys(config, 'add', '--name', 'other')).rejects.toThrow(refusal);
   expect((await keys(config, 'disable', id)).notes).toMatch(refusal);
   expect(await findKeyRecord(redis, sha256)).toMatchObject({ status: 'disabled' });

@@ -90,7 +90,7 @@ async function add(args: string[], out: Output): Promise<number> {
   const sha256 = hashOfKey(secret);
   await onRedis(config, async (redis) => {
     const refusal = await refusalOf(config, redis);
-    if (refusal !== undefined) throw new Error(refusal);
+    if (refusal !== undefined) throw new Error(`no key was made: ${refusal}`);
     for await (const { sha256: other, record: taken } of listKeyRecords(redis)) {
       if (taken?.name !== record.name) continue;
       throw new Error(`there is a key named "${record.name}" already: ${keyIdOfHash(other)}`);
@@ -133,7 +133,7 @@ async function changeOne(action: keyof typeof done, args: string[], out: Output)
   const config = configOf(values.config);
   const sha256 = await onRedis(config, async (redis) => {
     const refusal = await refusalOf(config, redis);
-    if (refusal !== undefined && action === 'enable') throw new Error(refusal);
+    if (refusal !== undefined && action === 'enable') throw new Error(`not enabled: ${refusal}`);
     const found = theOne(await keysFor(action, { redis, config, from: values.from }), wanted);
     const status = action === 'enable' ? 'active' : 'disabled';
     const isThere =
@@ -223,7 +223,8 @@ async function onRedis<T>(config: Config, work: (redis: RedisClient) => Promise<
   try {
     await redis.ping().catch((cause: unknown) => {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`Redis at ${redactRedisUrl(target.url)} does not answer: ${why}`);
+      const does = cause instanceof Error && cause.name === 'ReplyError' ? 'refuses' : 'does not answer';
+      throw new Error(`Redis at ${redactRedisUrl(target.url)} ${does}: ${why}`);
     });
     return await work(redis);
   } finally {
