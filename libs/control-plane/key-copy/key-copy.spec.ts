@@ -67,10 +67,11 @@ function keep(redis: RedisTarget, path: string, evicts = false) {
     again: [] as string[],
     disk: [] as string[],
   };
+  let looks = 0;
   const keeper = openKeyCopy({
     redis,
     path,
-    evicts: () => evicts,
+    evicts: () => (looks++, evicts), // asked once a look
     intervalMs: 50,
     onRestored: (ids) => told.restored.push(...ids),
     onDoubt: (ids) => told.doubt.push(...ids),
@@ -83,11 +84,14 @@ function keep(redis: RedisTarget, path: string, evicts = false) {
     isClosed = true;
   };
   onTestFinished(close);
-  /** Resolves once the copy on disk holds these keys. */
-  const holds = (...names: string[]) =>
-    expect
+  /** Resolves once the copy on disk holds these keys, and the word of every change before has been taken. */
+  const holds = async (...names: string[]) => {
+    await expect
       .poll(async () => [...((await readCopy(path))?.records.keys() ?? [])].toSorted(), patient)
       .toEqual(names.map(hashOf).toSorted());
+    const before = looks;
+    await expect.poll(() => looks, patient).toBeGreaterThan(before + 1);
+  };
   return { ...told, found: () => keeper.found(), inDoubt: () => keeper.inDoubt(), close, holds };
 }
 
@@ -162,6 +166,50 @@ test.each(['removed', 'disabled'])(
     await expect.poll(found, patient).toBe('ok');
   },
 );
+
+test('a key does not come back whose removal or disabling nobody lived to record as done', async () => {
+  const { place, redis, add, disable, lose, names } = await openStore();
+  await add('removed', 'off', 'other');
+  const path = freshPath();
+  const first = keep(place, path, true);
+  await first.holds('removed', 'off', 'other');
+  await first.close();
+  const latest = (await redis.hget('lp:keys:changes', 'latest')) ?? '';
+  await removeKeyRecord(redis, hashOf('removed'));
+  await disable('off');
+  // As they leave it who die before the end of their change; eleven minutes ago.
+  const [seconds] = await redis.time();
+  const begun = { 'under-way:one': Number(seconds) - 660, 'under-way:two': Number(seconds) - 660 };
+  await redis.hset('lp:keys:changes', { latest, ...begun });
+  await lose('removed', 'off');
+  const second = keep(place, path, true);
+  await expect
+    .poll(() => second.doubt.toSorted(), patient)
+    .toEqual([idOf('removed'), idOf('off')].toSorted());
+  await lose('other'); // which nobody has changed since
+  await expect.poll(() => second.restored, patient).toEqual([idOf('other')]);
+  expect(await names()).toEqual(['other']);
+});
+
+test('a key that is removed while thousands are put back stays away, even when its note is lost at once', async () => {
+  const { place, redis, add, names } = await openStore();
+  await add('first');
+  const text = (await redis.get(`lp:keys:${hashOf('first')}`)) ?? '';
+  const many = Array.from({ length: 4_000 }, (_, index) => `key-${index}`);
+  await redis.mset(many.flatMap((name) => [`lp:keys:${hashOf(name)}`, text.replace('first', name)]));
+  const path = freshPath();
+  const { holds, inDoubt } = keep(place, path);
+  await holds('first', ...many);
+  // They are put back in the order of the copy.
+  const victim = [...((await readCopy(path))?.records ?? [])].at(-1)?.[0] ?? '';
+  await redis.flushall();
+  await expect.poll(() => redis.dbsize(), { ...patient, interval: 1 }).toBeGreaterThan(200);
+  await removeKeyRecord(redis, victim);
+  await redis.flushall();
+  const decided = async () => (await names()).length + inDoubt(); // the victim may be known to be removed
+  await expect.poll(decided, patient).toBeGreaterThanOrEqual(many.length);
+  expect(await findKeyRecord(redis, victim)).toBeUndefined();
+});
 
 test('a key that somebody deletes by hand is not put back where nothing is evicted', async () => {
   const { place, add, lose, names } = await openStore();

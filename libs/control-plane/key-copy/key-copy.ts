@@ -10,7 +10,7 @@ import {
   readKeyTexts,
   removedKeptMs,
   removeKeyRecord,
-  restoreKeyRecord,
+  reservePlaces,
   scanKeyTexts,
   type KeyText,
 } from '@llmproxy/key-store';
@@ -24,7 +24,7 @@ import {
 import { rename } from 'node:fs/promises';
 import { hearChanges, type ChangesHeard } from './changes-heard.ts';
 import { readCopy, textOf, writeCopy } from './copy-file.ts';
-import { compare, emptyCopy, type KeyCopy, type Look } from './core/compare.ts';
+import { compare, emptyCopy, isUnchanged, type KeyCopy, type Look } from './core/compare.ts';
 
 export interface KeyCopyEvents {
   /** Keys were put back; by their ids. */
@@ -60,6 +60,9 @@ const intervalMsDefault = 5_000;
 const againMs = 1_000;
 const soonMs = 200;
 const fullLookEveryMs = 10 * 60_000;
+const readAttemptsMax = 3;
+/** Records that are put back at once. */
+const putBackMax = 500;
 
 /** Starts keeping the copy; returns at once, whether Redis is there or not. */
 export function openKeyCopy(options: KeyCopyOptions): KeyCopyKeeper {
@@ -146,21 +149,37 @@ class Keeper implements KeyCopyKeeper {
   }
 
   async #look(heard: ReadonlySet<string> | undefined): Promise<void> {
-    const before = await readChanges(this.#redis);
-    const found = await this.#read(heard, before.latest);
-    const after = await readChanges(this.#redis);
-    const isSettled = !before.areUnderWay && !after.areUnderWay && before.latest === after.latest;
-    const latest = isSettled ? after.latest : 'unsettled';
+    const { found, latest, heard: before } = await this.#readAtRest(heard);
     const isMissing = [...this.#copy.records.keys()].some((sha256) => !found.has(sha256));
-    const all = isMissing ? await this.#allHeard(heard) : heard;
+    const all = isMissing ? await this.#allHeard(before) : before;
     const look: Look = { found, latest, heard: all, evicts: this.#options.evicts() };
     const { copy, restore, removeAgain } = compare(this.#copy, look, Date.now());
     this.#copy = copy;
-    await this.#putBack(restore);
+    await this.#putBack(restore, all);
     await this.#takeBack(removeAgain);
-    if (after.latest === undefined) await nameLatestChange(this.#redis);
+    if (latest === undefined) await nameLatestChange(this.#redis);
     this.#tellDoubt();
     await this.#save();
+  }
+
+  /**
+   * What is there, the latest change if that was the same meanwhile, and what was heard of before it was read. Read again
+   * when it was not the same: else a store that is emptied meanwhile would have no reason to be.
+   */
+  async #readAtRest(heardFirst: ReadonlySet<string> | undefined): Promise<Omit<Look, 'evicts'>> {
+    let heard = heardFirst;
+    let before = await readChanges(this.#redis);
+    for (let attempt = 1; ; attempt++) {
+      const found = await this.#read(heard, before.latest);
+      const after = await readChanges(this.#redis);
+      const isSame = before.latest === after.latest;
+      const areUnderWay = before.areUnderWay || after.areUnderWay;
+      if (isSame && !areUnderWay) return { found, latest: after.latest, heard };
+      if (isSame || attempt === readAttemptsMax) return { found, latest: 'unsettled', heard };
+      const more = this.#heard.take();
+      heard = heard && more && heard.union(more);
+      before = after;
+    }
   }
 
   /** Everything, when something changed or may have; else what the copy knows. */
@@ -187,13 +206,17 @@ class Keeper implements KeyCopyKeeper {
     return more && heard.union(more);
   }
 
-  async #putBack(hashes: readonly string[]): Promise<void> {
-    const restored: string[] = [];
-    for (const sha256 of hashes) {
-      const text = this.#copy.records.get(sha256) ?? '';
-      if (await restoreKeyRecord(this.#redis, sha256, text)) restored.push(keyIdOfHash(sha256));
+  /** What changed since the look is left as it is: whoever changed it took its place, or is heard of or seen here. */
+  async #putBack(hashes: readonly string[], heard: ReadonlySet<string> | undefined): Promise<void> {
+    for (let start = 0; start < hashes.length; start += putBackMax) {
+      const places = await reservePlaces(this.#redis, hashes.slice(start, start + putBackMax));
+      const { areUnderWay, latest } = await readChanges(this.#redis);
+      const now = { latest: areUnderWay ? 'unsettled' : latest, heard: await this.#allHeard(heard) };
+      const sure = places.hashes.filter((sha256) => isUnchanged(this.#copy, now, sha256));
+      const texts = sure.map((sha256) => [sha256, this.#copy.records.get(sha256) ?? ''] as const);
+      const restored = await places.fill(new Map(texts));
+      if (restored.length > 0) this.#options.onRestored(restored.map(keyIdOfHash));
     }
-    if (restored.length > 0) this.#options.onRestored(restored);
   }
 
   async #takeBack(hashes: readonly string[]): Promise<void> {

@@ -47,4 +47,32 @@ test('each change is under way before it is made, and the latest after, under a 
   expect(await settled()).toBe(true);
   await expect(asChange(redis, () => Promise.reject(new Error('died')))).rejects.toThrow('died');
   expect(await settled()).toBe(false);
+  // Nobody works on it any more after ten minutes, but it may have been made.
+  const size = names.size;
+  const fields = Object.keys(await redis.hgetall('lp:keys:changes'));
+  for (const field of fields.filter((name) => name !== 'latest'))
+    await redis.hincrby('lp:keys:changes', field, -601);
+  expect(await settled()).toBe(true);
+  expect(names.size).toBe(size + 1);
+  expect(await settled()).toBe(true);
+  expect(names.size).toBe(size + 1);
+});
+
+test('the end of a change that is told twice, or late, is no name that was there before', async () => {
+  const place = await redisForTests();
+  onTestFinished(() => place[Symbol.asyncDispose]());
+  const redis = connectRedis({ ...place, connectionName: 'spec', whenDown: 'queue' });
+  onTestFinished(() => closeRedis(redis));
+  const told: (() => Promise<unknown>)[] = [];
+  const evalNow = redis.eval.bind(redis) as (...call: unknown[]) => Promise<unknown>;
+  const spy = vi.spyOn(redis, 'eval').mockImplementation((...call: unknown[]) => {
+    told.push(() => evalNow(...call));
+    return evalNow(...call);
+  });
+  await asChange(redis, () => Promise.resolve());
+  spy.mockRestore();
+  const { latest } = await readChanges(redis);
+  await asChange(redis, () => Promise.resolve());
+  await told.at(-1)?.(); // as a connection that broke before the answer sends it again
+  expect((await readChanges(redis)).latest).not.toBe(latest);
 });

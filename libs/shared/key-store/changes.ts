@@ -2,7 +2,7 @@
  * Which change of the store was the latest, so that whoever has a copy of it can tell whether the copy is still exact.
  * A change is under way in Redis before it is made, and afterwards it becomes the latest, under a name that never comes
  * back. Guarantee: while none is under way, and the latest is what it was when all records were read, no record has
- * changed since. One whose author died half way counts as under way for ten minutes.
+ * changed since. One whose author died half way counts as under way for ten minutes, and then as made.
  */
 import type { Cluster, Redis } from 'ioredis';
 import { randomUUID } from 'node:crypto';
@@ -14,21 +14,32 @@ const underWaySecondsMax = 600;
 // KEYS[1] the changes · ARGV[1] name
 const beginScript = `redis.call('HSET', KEYS[1], 'under-way:' .. ARGV[1], redis.call('TIME')[1])`;
 
+// With the time: a connection that breaks before the answer tells the end twice, and an author who was given up may come
+// to an end; by then others have made their changes, and the same name would come back.
+const becomesLatest = `
+local function becomes_latest(name)
+  local now = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'latest', name .. ':' .. now[1] .. '.' .. now[2])
+end`;
+
 // KEYS[1] the changes · ARGV[1] name
-const endScript = `
+const endScript = `${becomesLatest}
 redis.call('HDEL', KEYS[1], 'under-way:' .. ARGV[1])
-redis.call('HSET', KEYS[1], 'latest', ARGV[1])`;
+becomes_latest(ARGV[1])`;
 
 // KEYS[1] the changes · ARGV[1] seconds after which nobody works on a change any more · reply: how many are under way,
 // and the latest
-const readScript = `
-local underWay, latest, fields = 0, false, redis.call('HGETALL', KEYS[1])
+const readScript = `${becomesLatest}
+local underWay, fields = 0, redis.call('HGETALL', KEYS[1])
 for at = 1, #fields, 2 do
-  if fields[at] == 'latest' then latest = fields[at + 1]
-  elseif redis.call('TIME')[1] - fields[at + 1] < tonumber(ARGV[1]) then underWay = underWay + 1
-  else redis.call('HDEL', KEYS[1], fields[at]) end
+  local isLatest = fields[at] == 'latest'
+  if not isLatest and redis.call('TIME')[1] - fields[at + 1] < tonumber(ARGV[1]) then underWay = underWay + 1
+  elseif not isLatest then
+    redis.call('HDEL', KEYS[1], fields[at])
+    becomes_latest('given-up:' .. fields[at])
+  end
 end
-return { underWay, latest }`;
+return { underWay, redis.call('HGET', KEYS[1], 'latest') }`;
 
 // KEYS[1] the changes · ARGV[1] name
 const nameScript = `redis.call('HSETNX', KEYS[1], 'latest', ARGV[1])`;

@@ -8,6 +8,7 @@ export {
   readKeyTexts,
   removedKeptMs,
   removeKeyRecord,
+  reservePlaces,
   restoreKeyRecord,
   scanKeyTexts,
   storeKeyRecord,

@@ -53,6 +53,17 @@ export const removedText = (nowMs: number): string => `${removedHead}"${new Date
 /** Whether this is the text of a removed key. */
 export const isRemovedText = (text: string): boolean => text.startsWith(removedHead);
 
+const reservedHead = '{"reserved_by":';
+
+/** What stands for a moment in place of a record that Redis lost, before the record is put back. */
+export const reservedText = (by: string): string => `${reservedHead}"${by}"}`;
+
+/** Whether this keeps the place of a lost record. */
+export const isReservedText = (text: string): boolean => text.startsWith(reservedHead);
+
+/** Whether this is no record, but the note of a removed key or what keeps the place of a lost one. */
+export const isNoRecord = (text: string): boolean => isRemovedText(text) || isReservedText(text);
+
 /** What a store holds of a key cannot be read. The message says what is wrong, without a value. */
 export class UnreadableKey extends Error {}
 

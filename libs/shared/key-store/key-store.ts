@@ -5,13 +5,16 @@
  * a record that is missing without one was lost, and may be restored.
  */
 import { Cluster, type Redis } from 'ioredis';
+import { randomUUID } from 'node:crypto';
 import { keyIdOfHash } from './key-identity.ts';
 import { asChange } from './changes.ts';
 import {
   checkedKeyRecord,
-  isRemovedText,
+  isNoRecord,
+  isReservedText,
   parseKeyRecord,
   removedText,
+  reservedText,
   type KeyRecord,
 } from './key-record.ts';
 import { keysChannel } from './revocations.ts';
@@ -77,8 +80,8 @@ export async function removeKeyRecord(redis: Redis | Cluster, sha256: string): P
 }
 
 /**
- * Puts a record that Redis has lost back, as it was; false when there is one, or a note that it was removed. It is no
- * change, and not published as one: whoever remembers the key as unknown does so for a moment only.
+ * Puts a record back because a person says so; false when there is one, or a note that it was removed. It is no change,
+ * and not published as one: whoever remembers the key as unknown does so for a moment only.
  * @throws Error when Redis cannot be reached
  */
 export async function restoreKeyRecord(
@@ -89,13 +92,58 @@ export async function restoreKeyRecord(
   return (await redis.set(recordKey(checkedHash(sha256)), text, 'NX')) === 'OK';
 }
 
+const reservedMs = 10_000;
+
+// Puts a record in the place that was kept for it. KEYS[1] the record · ARGV what keeps the place, the record · reply 1
+// when nobody had touched it
+const fillScript = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1`;
+
+/** Places of lost records, kept for ten seconds. Whatever is done to such a key meanwhile takes its place away. */
+export interface ReservedPlaces {
+  /** Hashes of those that were free. */
+  readonly hashes: readonly string[];
+  /**
+   * Puts a record in each of these places that nobody has touched since, and tells which those were.
+   * @throws Error when Redis cannot be reached; some may be in place then
+   */
+  fill(texts: ReadonlyMap<string, string>): Promise<string[]>;
+}
+
+/**
+ * The first half of putting back what Redis has lost: between the two whoever does so makes sure that none of it was
+ * changed before. A change after that ends in another text than the one that keeps the place, whatever becomes of it.
+ * Until the second half the keys are as unknown as before.
+ * @throws Error when Redis cannot be reached
+ */
+export async function reservePlaces(
+  redis: Redis | Cluster,
+  hashes: readonly string[],
+): Promise<ReservedPlaces> {
+  const reserved = reservedText(randomUUID());
+  const isFree = await Promise.all(
+    hashes.map((sha256) => redis.set(recordKey(checkedHash(sha256)), reserved, 'PX', reservedMs, 'NX')),
+  );
+  return {
+    hashes: hashes.filter((_, index) => isFree[index] === 'OK'),
+    async fill(texts) {
+      const isFilled = await Promise.all(
+        [...texts].map(([sha256, text]) => redis.eval(fillScript, 1, recordKey(sha256), reserved, text)),
+      );
+      return [...texts.keys()].filter((_, index) => isFilled[index] === 1);
+    },
+  };
+}
+
 /**
  * The record of a key, undefined when there is none.
  * @throws Error when it cannot be read, so that nobody takes a damaged key for an unknown one, or Redis cannot be reached
  */
 export async function findKeyRecord(redis: Redis | Cluster, sha256: string): Promise<KeyRecord | undefined> {
   const json = await redis.get(recordKey(checkedHash(sha256)));
-  return json === null || isRemovedText(json) ? undefined : parseKeyRecord(json);
+  return json === null || isNoRecord(json) ? undefined : parseKeyRecord(json);
 }
 
 // Replaces a record that is still the one that was read, and tells the gateways.
@@ -119,7 +167,7 @@ export async function changeKeyRecord(
   const key = recordKey(checkedHash(sha256));
   for (let attempt = 0; attempt < changeAttemptsMax; attempt++) {
     const before = await redis.get(key);
-    if (before === null || isRemovedText(before)) return undefined;
+    if (before === null || isNoRecord(before)) return undefined;
     const record = checkedKeyRecord(change(parseKeyRecord(before)));
     const after = JSON.stringify(record);
     const isReplaced = await asChange(redis, () =>
@@ -136,7 +184,7 @@ export async function changeKeyRecord(
  */
 export async function* listKeyRecords(redis: Redis | Cluster): AsyncGenerator<StoredKey, void, undefined> {
   for await (const { sha256, text } of scanKeyTexts(redis)) {
-    if (!isRemovedText(text)) yield storedKey(sha256, text);
+    if (!isNoRecord(text)) yield storedKey(sha256, text);
   }
 }
 
@@ -161,7 +209,7 @@ export async function* scanKeyTexts(redis: Redis | Cluster): AsyncGenerator<KeyT
   }
 }
 
-/** What is stored of these keys; of those that are missing, nothing. */
+/** What is stored of these keys; of those that are missing, nothing, even while their place is kept. */
 export async function readKeyTexts(redis: Redis | Cluster, hashes: readonly string[]): Promise<KeyText[]> {
   const found: KeyText[] = [];
   for (let start = 0; start < hashes.length; start += scanCount) {
@@ -169,7 +217,7 @@ export async function readKeyTexts(redis: Redis | Cluster, hashes: readonly stri
     const texts = await Promise.all(some.map((sha256) => redis.get(recordKey(sha256))));
     for (const [index, sha256] of some.entries()) {
       const text = texts[index];
-      if (typeof text === 'string') found.push({ sha256, text });
+      if (typeof text === 'string' && !isReservedText(text)) found.push({ sha256, text });
     }
   }
   return found;

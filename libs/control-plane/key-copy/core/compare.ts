@@ -71,7 +71,7 @@ const newlyMissing = ({ records, doubtful }: KeyCopy, { found }: Look): string[]
   [...records.keys()].filter((sha256) => !found.has(sha256) && !doubtful.has(sha256));
 
 /** Nobody has changed any key since it was read, or everything that was changed was heard of and this was not among it. */
-function isUnchanged(copy: KeyCopy, look: Look, sha256: string): boolean {
+export function isUnchanged(copy: KeyCopy, look: Pick<Look, 'latest' | 'heard'>, sha256: string): boolean {
   if (isSame(copy, look)) return true;
   return look.heard !== undefined && !look.heard.has(keyIdOfHash(sha256));
 }
@@ -79,9 +79,10 @@ function isUnchanged(copy: KeyCopy, look: Look, sha256: string): boolean {
 /** A reason why the store lost it. Without one somebody may have deleted it by hand, who will have meant it. */
 function isLoss(copy: KeyCopy, look: Look): boolean {
   if (look.evicts) return true;
+  if (look.latest === undefined) return copy.latest !== undefined; // which went with it
   // The latest change is another one although none was heard of: the store was emptied.
   return look.heard?.size === 0 && look.latest !== 'unsettled' && look.latest !== copy.latest;
 }
 
-const isSame = (copy: KeyCopy, look: Look): boolean =>
+const isSame = (copy: KeyCopy, look: Pick<Look, 'latest'>): boolean =>
   copy.latest !== undefined && copy.latest === look.latest;
