@@ -66,7 +66,9 @@ export class Batches {
   readonly #underWay = new Set<UnderWay>();
   /** What is not waited for any more, and may still be answered. */
   readonly #stalled = new Set<UnderWay>();
-  #kept: LeaseCall[] = [];
+  /** By the same names: on a cluster the answer about one tag says nothing of the server of another. */
+  readonly #kept = new Map<string, LeaseCall[]>();
+  #keptCount = 0;
   /** Whether this turn will send what is gathered. */
   #isDue = false;
 
@@ -78,9 +80,10 @@ export class Batches {
   /** On a cluster all scopes of the call have one tag. */
   admit(call: AdmitCall, waiting: OnAnswer): void {
     const { scopes, alternatives } = call;
+    const all = alternatives.length === 0 ? scopes : [...scopes, ...alternatives];
     // Redis has to hear first of what was admitted without it.
-    this.tellKept();
-    this.#gathering(alternatives.length === 0 ? scopes : [...scopes, ...alternatives]).admit(call, waiting);
+    if (this.#keptCount > 0) this.tellKept(this.#nameOf(all));
+    this.#gathering(all).admit(call, waiting);
   }
 
   tell(call: LeaseCall): void {
@@ -100,15 +103,21 @@ export class Batches {
 
   /** Whether as much waits to be told as there is memory for. What would have to be told too is not to be granted. */
   get isFull(): boolean {
-    return this.#kept.length >= keptMax;
+    return this.#keptCount >= keptMax;
   }
 
-  /** Tells Redis again what it may not have heard, before all that is asked from now on; nothing without a connection. */
-  tellKept(): void {
-    if (this.#kept.length === 0 || !this.#options.server.isReady()) return;
-    const kept = this.#kept;
-    this.#kept = [];
-    for (const call of kept) this.tell(call);
+  /**
+   * Tells Redis again what it may not have heard, before all that is asked from now on; nothing without a connection.
+   * @param name hash tag on a cluster, else empty; undefined: of all
+   */
+  tellKept(name?: string): void {
+    if (this.#keptCount === 0 || !this.#options.server.isReady()) return;
+    for (const one of name === undefined ? [...this.#kept.keys()] : [name]) {
+      const kept = this.#kept.get(one) ?? [];
+      this.#kept.delete(one);
+      this.#keptCount -= kept.length;
+      for (const call of kept) this.tell(call);
+    }
   }
 
   /** Sends what is gathered and waits for the answers, each at most until its deadline. */
@@ -145,7 +154,7 @@ export class Batches {
 
   #gathering(all: readonly LimitScope[], holds?: readonly { readonly scope: number }[]): Gathering {
     const scopes = holds === undefined ? all : holds.flatMap(({ scope }) => all[scope] ?? []);
-    const name = this.#isCluster ? (scopes[0]?.tag ?? '') : '';
+    const name = this.#nameOf(scopes);
     let gathering = this.#gatherings.get(name);
     if (gathering !== undefined && (gathering.ops.length >= opsMax || !gathering.accepts(scopes))) {
       this.#send(name, gathering);
@@ -160,6 +169,10 @@ export class Batches {
     return gathering;
   }
 
+  #nameOf(scopes: readonly LimitScope[]): string {
+    return this.#isCluster ? (scopes[0]?.tag ?? '') : '';
+  }
+
   #sendAll(): void {
     this.#isDue = false;
     const ready = [...this.#gatherings];
@@ -169,14 +182,14 @@ export class Batches {
 
   #send(name: string, gathered: Gathering): void {
     const { server, mayCall, onCall } = this.#options;
-    if (!mayCall()) return this.#notSent(gathered);
+    if (!mayCall()) return this.#notSent(name, gathered);
     const gathering = this.#isStalled(name) ? this.#heldBack(gathered) : gathered;
     if (gathering.ops.length === 0) return;
     if (!server.isReady()) {
       const failure = 'no connection';
       onCall.ended({ failure, tookMs: 0, ops: gathering.ops.length, isFirst: true });
       this.leaveAll(failure, name);
-      return this.#notSent(gathering);
+      return this.#notSent(name, gathering);
     }
     this.#call(name, gathering);
   }
@@ -214,12 +227,12 @@ export class Batches {
         if (isOver) onCall.answeredLate(performance.now() - startMs);
         const isInTime = !isOver;
         end(undefined);
-        this.#answered(gathering, transacted, isInTime);
+        this.#answered(name, gathering, { done: transacted, isInTime });
       },
       (error: unknown) => {
         this.#stalled.delete(call);
         end(error instanceof Error ? error.message : String(error));
-        this.#lost(gathering);
+        this.#lost(name, gathering);
       },
     );
     const call: UnderWay = { name, ended, leave };
@@ -228,26 +241,34 @@ export class Batches {
     const timer = setTimeout(() => setImmediate(() => isOver || giveUp()), limitMs);
   }
 
-  #answered(gathering: Gathering, done: Transacted, isInTime: boolean): void {
+  #answered(
+    name: string,
+    gathering: Gathering,
+    { done, isInTime }: { done: Transacted; isInTime: boolean },
+  ): void {
     this.#options.onAnswered(gathering.scopes, done);
     for (const { call } of gathering.entries) if (call?.op === 'charge') call.onHeard();
     if (isInTime) gathering.answer(done);
-    this.tellKept();
+    this.tellKept(name);
   }
 
-  #notSent(gathering: Gathering): void {
+  #notSent(name: string, gathering: Gathering): void {
     gathering.leave(Promise.resolve(undefined));
-    for (const { call } of gathering.entries) if (call) this.#keep(call);
+    for (const { call } of gathering.entries) if (call) this.#keep(name, call);
   }
 
   /** Redis may have run it or not. */
-  #lost({ entries }: Gathering): void {
+  #lost(name: string, { entries }: Gathering): void {
     for (const { call } of entries) {
-      if (call) this.#keep(call.op === 'settle' ? { ...call, again: true } : call);
+      if (call) this.#keep(name, call.op === 'settle' ? { ...call, again: true } : call);
     }
   }
 
-  #keep(call: LeaseCall): void {
-    if (call.op !== 'renew') this.#kept.push(call); // the next one comes soon enough
+  #keep(name: string, call: LeaseCall): void {
+    if (call.op === 'renew') return; // the next one comes soon enough
+    const kept = this.#kept.get(name);
+    if (kept === undefined) this.#kept.set(name, [call]);
+    else kept.push(call);
+    this.#keptCount += 1;
   }
 }

@@ -1,7 +1,8 @@
 /** What Redis is told of what was granted without it: all of it, once, and without waiting for another request. */
-import type { LimitScope } from '@llmproxy/limit-state';
+import { transactInMemory, type LimitScope } from '@llmproxy/limit-state';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { granted } from './for-specs.ts';
+import type { LimitServer } from './limit-server.ts';
 import { openLimiterOn, type Limiter } from './limiter.ts';
 import { ScriptedServer, type Spell } from './scripted-server.ts';
 
@@ -90,5 +91,37 @@ test('in an outage 15,000 keys are limited, and each is charged with what it use
   await vi.advanceTimersByTimeAsync(10_000);
   const used = keys.map(({ tag }) => server.store.get(tag)?.quota?.used ?? 0);
   expect(used.reduce((sum, tokens) => sum + tokens, 0)).toBe((count + 4) * 100);
+  await close(limiter);
+});
+
+test('on a cluster the server that is dead is not asked again for each answer of the others', async () => {
+  const store: Parameters<typeof transactInMemory>[0] = new Map();
+  let askedDead = 0;
+  const cluster: LimitServer = {
+    isCluster: true,
+    isReady: () => true,
+    untilReady: () => Promise.resolve(),
+    transact: (batch) => {
+      if (batch.scopes[0]?.tag !== 'k:1') return Promise.resolve(transactInMemory(store, batch, Date.now()));
+      askedDead += 1;
+      return Promise.reject(new Error('Connection is closed.'));
+    },
+    sign: () => Promise.resolve(1),
+    leave: () => Promise.resolve(),
+    noteTags: () => Promise.resolve(),
+  };
+  const limiter = await openLimiterOn(cluster, { worker: 'w', onFailure: 'local' });
+  let asked = 0;
+  const askAnother = async (everyMs: number) => {
+    const admission = limiter.admit({ id: `other:${++asked}`, tokens: 1, scopes: [key(1 + asked)] });
+    await vi.advanceTimersByTimeAsync(everyMs);
+    return admission;
+  };
+  expect(await use(limiter, [key(1)])).toBe(1);
+  while (asked < 100) await askAnother(100); // meanwhile what was granted is told, in vain
+  const before = askedDead;
+  expect(before).toBeGreaterThan(2);
+  while (asked < 150) expect(await askAnother(1)).toMatchObject({ outcome: 'granted', by: 'redis' });
+  expect(askedDead - before).toBeLessThanOrEqual(1); // once each second
   await close(limiter);
 });
