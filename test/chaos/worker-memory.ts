@@ -1,5 +1,6 @@
 import { workerFlags } from '@llmproxy/app-life';
-import { openUsageProducer, type UsageEvent } from '@llmproxy/usage-queue';
+import { openUsageProducer } from '@llmproxy/usage-queue';
+import { usageEvent } from '@llmproxy/usage-queue/testing';
 import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -91,27 +92,14 @@ async function startWorker(place: Place, redisUrl: string, webhookUrl: string) {
   return { worker, management: `http://${management}` };
 }
 
-const eventNow = (): UsageEvent => ({
-  event_id: randomUUID(),
-  request_id: randomUUID(),
-  timestamp: new Date().toISOString(),
-  key_id: '0123456789abcdef0123456789abcdef',
-  api_key: 'sk-a...wxyz',
-  user_id: 'user-1',
-  model: 'llama-3',
-  method: 'POST',
-  path: '/v1/chat/completions',
-  endpoint: 'chat.completions',
-  is_stream: false,
-  backend: 'gpu-1',
-  backend_url: 'http://gpu-1:8000',
-  status_code: 200,
-  outcome: 'completed',
-  latency_ms: 12,
-  ttft_ms: 3,
-  usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 },
-  usage_source: 'backend',
-});
+const eventNow = () =>
+  usageEvent({
+    request_id: randomUUID(),
+    timestamp: new Date().toISOString(),
+    key_id: '0123456789abcdef0123456789abcdef',
+    api_key: 'sk-a...wxyz',
+    user_id: 'user-1',
+  });
 
 /** Pushes events at a steady rate until stopped; returns how many it pushed so far. */
 function pushEvents(place: Place, redisUrl: string) {
