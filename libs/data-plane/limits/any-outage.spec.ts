@@ -4,21 +4,10 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { share } from './core/local-share.ts';
 import { openLimiterOn, type Limiter } from './limiter.ts';
-import { ScriptedServer, type Spell } from './scripted-server.ts';
+import { fakeTime, ScriptedServer, type Spell } from './scripted-server.ts';
 
-beforeEach(() => vi.useFakeTimers({ now: 1_800_000_000_000, toFake }));
+beforeEach(() => vi.useFakeTimers(fakeTime));
 afterEach(() => vi.useRealTimers());
-
-const toFake = [
-  'setTimeout',
-  'clearTimeout',
-  'setInterval',
-  'clearInterval',
-  'setImmediate',
-  'clearImmediate',
-  'Date',
-  'performance',
-] as const as Parameters<typeof vi.useFakeTimers>[0] extends { toFake?: infer T } | undefined ? T : never;
 
 const spell: fc.Arbitrary<Spell> = fc.record({
   kind: fc.constantFrom('late', 'late', 'stopped', 'mute', 'cut'),

@@ -3,7 +3,23 @@
  * are late, stop and break as they are told to. Runs on the timers of the process, which a spec may fake.
  */
 import { transactInMemory, type Batch, type Transacted } from '@llmproxy/limit-state';
+import type { vi } from 'vitest';
 import type { LimitServer } from './limit-server.ts';
+
+/** For `vi.useFakeTimers`: all that limits run on but the turns of the event loop. */
+export const fakeTime = {
+  now: 1_800_000_000_000,
+  toFake: [
+    'setTimeout',
+    'clearTimeout',
+    'setInterval',
+    'clearInterval',
+    'setImmediate',
+    'clearImmediate',
+    'Date',
+    'performance',
+  ],
+} satisfies Parameters<typeof vi.useFakeTimers>[0];
 
 type Store = Parameters<typeof transactInMemory>[0];
 

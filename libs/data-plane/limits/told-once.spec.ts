@@ -4,21 +4,10 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { granted } from './for-specs.ts';
 import type { LimitServer } from './limit-server.ts';
 import { openLimiterOn, type Limiter } from './limiter.ts';
-import { ScriptedServer, type Spell } from './scripted-server.ts';
+import { fakeTime, ScriptedServer, type Spell } from './scripted-server.ts';
 
-beforeEach(() => vi.useFakeTimers({ now: 1_800_000_000_000, toFake }));
+beforeEach(() => vi.useFakeTimers(fakeTime));
 afterEach(() => vi.useRealTimers());
-
-const toFake = [
-  'setTimeout',
-  'clearTimeout',
-  'setInterval',
-  'clearInterval',
-  'setImmediate',
-  'clearImmediate',
-  'Date',
-  'performance',
-] as const as Parameters<typeof vi.useFakeTimers>[0] extends { toFake?: infer T } | undefined ? T : never;
 
 const spell = (kind: Spell['kind'], ms: number): Spell => ({ kind, ms, lateMs: 1 });
 const quota = { total: 1_000_000, used: 0, periodStartMs: 1, periodEndMs: 0, shadow: false };

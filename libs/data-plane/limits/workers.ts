@@ -1,5 +1,5 @@
 /** Tells Redis every second that this worker is alive, and remembers how many are. */
-import { atMost } from '@llmproxy/time';
+import { atMost, withDeadline } from '@llmproxy/time';
 import type { OnCall } from './batches.ts';
 import type { LimitServer } from './limit-server.ts';
 
@@ -25,13 +25,9 @@ export class Workers {
     const { server, worker, onCall } = this.#options;
     const startMs = performance.now();
     const signed = server.sign(worker, ttlMs);
-    let timer: NodeJS.Timeout | undefined;
-    const tooLong = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs);
-    });
     let failure: string | undefined;
     try {
-      this.alive = await Promise.race([signed, tooLong]);
+      this.alive = await withDeadline(signed, deadlineMs);
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error);
       signed.then(
@@ -40,7 +36,6 @@ export class Workers {
       );
       throw error;
     } finally {
-      clearTimeout(timer);
       onCall.ended({ failure, tookMs: performance.now() - startMs, ops: 0, isFirst: true });
     }
   }

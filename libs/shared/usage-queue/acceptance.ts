@@ -1,7 +1,7 @@
 import { bullPrefix, connectionProblem, type RedisClient } from '@llmproxy/redis';
 import { createCondition } from '@llmproxy/telemetry';
 import type { QueueLog } from './queue-log.ts';
-import { withDeadline } from './with-deadline.ts';
+import { withDeadline } from '@llmproxy/time';
 
 /**
  * Whether Redis takes usage events: one log line when it does no more and one when it does again. A Redis that takes

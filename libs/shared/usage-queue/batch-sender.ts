@@ -9,7 +9,7 @@ import type { QueueLog } from './queue-log.ts';
 import { batchRememberedMs, failedBatches, streamEntriesMax, usageQueueName } from './queue-names.ts';
 import { SizeLimits } from './size-limits.ts';
 import type { UsageEvent } from './usage-event.ts';
-import { withDeadline } from './with-deadline.ts';
+import { withDeadline } from '@llmproxy/time';
 
 export interface BatchSenderOptions {
   client: RedisClient;

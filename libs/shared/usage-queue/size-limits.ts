@@ -8,7 +8,7 @@ import type { RedisClient } from '@llmproxy/redis';
 import type { Cluster, Redis } from 'ioredis';
 import type { SizeBounds } from './fit.ts';
 import { batchBytesMax } from './queue-names.ts';
-import { withDeadline } from './with-deadline.ts';
+import { withDeadline } from '@llmproxy/time';
 
 const mebibyte = 1_024 * 1_024;
 /** Of `proto-max-bulk-len`; no Redis can be set to less than 1 MiB. */

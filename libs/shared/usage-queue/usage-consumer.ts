@@ -8,7 +8,7 @@ import { queueDepth } from './queue-depth.ts';
 import { usageQueueName } from './queue-names.ts';
 import type { QueueLog } from './queue-log.ts';
 import type { UsageEvent } from './usage-event.ts';
-import { withDeadline } from './with-deadline.ts';
+import { withDeadline } from '@llmproxy/time';
 
 export type UsageConsumerOptions = QueueRedis & {
   /** Called once per batch, and again if it rejected or its process died: must be idempotent. */

@@ -18,7 +18,7 @@ import { connectFailingFast, type QueueConnection } from './queue-connection.ts'
 import { batchBytesMax } from './queue-names.ts';
 import { Spool } from './spool.ts';
 import type { UsageEvent } from './usage-event.ts';
-import { withDeadline } from './with-deadline.ts';
+import { withDeadline } from '@llmproxy/time';
 
 /** Opens the gateway's end of the queue; returns at once, whether Redis is there or not. */
 export function openUsageProducer(options: UsageProducerOptions): UsageProducer {
